@@ -1,0 +1,1 @@
+"""The Gymnasium world: scene, task, operator, surfaces, recorder and scoring."""

@@ -1,0 +1,1 @@
+"""Studies: study files, runner, records, rates, statistics and the report."""

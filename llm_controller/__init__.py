@@ -1,0 +1,1 @@
+"""What chooses actions: language models behind brains, scripted reference controllers and replay."""
