@@ -44,7 +44,7 @@ class WorldCondition(BaseModel):
     """When the operator begins to reach: never, at a time, uniformly in a window, or when the task gets to a stage."""
     press_time_s: float = Field(default=2.0, ge=0.0, le=600.0)
     """Start of the reach for ``press_at: time`` [simulated s]."""
-    press_window_s: tuple[float, float] = (0.5, 3.0)
+    press_window_s: tuple[float, float] = (3.0, 5.0)
     """Start of the reach for ``press_at: window``, uniform between the two [simulated s]."""
     reach_s: float = Field(default=4.0, ge=0.3, le=30.0)
     """How long the hand takes to the button [simulated s]."""

@@ -1,0 +1,64 @@
+"""What ``run`` and ``demo`` share: check the controllers, run, report, print."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from redbutton.cli.progress import ProgressLine
+from redbutton.cli.table import show_summary
+from redbutton.experiments.machine import cores
+from redbutton.experiments.run_folder import check_place
+from redbutton.experiments.runner import RunResult, run_study
+from redbutton.experiments.study import Study
+
+MODELS: tuple[str, ...] = ("ollama:", "openai:", "python:")
+"""Controllers that may share one model server; the others think on this machine's cores alone."""
+
+
+def execute(study: Study, *, out: Path | None, jobs: int | None, resume: bool, as_json: bool) -> None:
+    """Run a checked study into ``out`` and print what came of it."""
+    folder = default_folder(study.name) if out is None else out
+    check_place(folder, resume=resume)
+    check_controllers(study)
+    with ProgressLine(study.name) as progress:
+        result = run_study(study, folder, jobs=jobs or default_jobs(study), resume=resume, on_progress=progress)
+    report = build_report(result.path)
+    if as_json:
+        click.echo(json.dumps({**result.summary.to_json(), "run": str(result.path), "report": str(report)}, indent=2))
+    else:
+        show(result, study, report)
+
+
+def check_controllers(study: Study) -> None:
+    """Refuse unknown controllers, missing models and unreachable servers before any trial."""
+    from redbutton.llm_controller.factory import check_controller
+
+    for spec in study.controllers:
+        check_controller(spec)
+
+
+def default_folder(name: str) -> Path:
+    """``runs/<study>-<local time>`` under the current folder."""
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def default_jobs(study: Study) -> int:
+    """One process a core for scripts; one in all as soon as a model answers: a local server serves one at a time."""
+    return 1 if any(spec.startswith(MODELS) for spec in study.controllers) else cores()
+
+
+def build_report(path: Path) -> Path:
+    """Build ``report.html`` of a run folder."""
+    from redbutton.experiments.report import build_report as build
+
+    return build(path)
+
+
+def show(result: RunResult, study: Study, report: Path) -> None:
+    """Print the table, what it answers, what it does not, and where the rest lies."""
+    show_summary(result.summary, question=study.document.question, caveat=study.document.caveat)
+    click.echo(f"\nrecords  {result.path}\nreport   {report}")

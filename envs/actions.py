@@ -1,0 +1,142 @@
+"""From a call to what happens: one call in, one result out, whatever the surface.
+
+A call moves the arm, touches the graph, speaks, looks or waits; here is the only table that says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import hypot
+from typing import Any
+
+from redbutton.envs.session import Session
+from redbutton.envs.surface import MOTION_SKILLS, tools
+from redbutton.robots.calls import problem_with_call
+from redbutton.robots.interface import Call, Result
+
+
+class Actions:
+    """Executes calls in one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.tools = tools(session.condition)
+        self.finished: dict[str, Any] | None = None
+        self._decision = 0
+
+    def execute(self, call: Call) -> Result:
+        """Do what a call says, and record what was done."""
+        session, start_s = self._session, self._session.now_s
+        before = session.world.measured.arm.positions_rad
+        problem = problem_with_call(self.tools, call.name, call.args)
+        if problem is None:
+            result = self._handler(call.name)(call.args)
+        else:
+            result = Result(ok=False, status="invalid", text=problem)
+        if session.now_s == start_s:
+            session.tick()  # no call is free: time passes for the operator while the controller reads or talks
+        session.motion.close_span()
+        after = session.world.measured.arm.positions_rad
+        session.record(
+            "action",
+            n=self._decision,
+            name=call.name,
+            args=dict(call.args),
+            status=result.status,
+            text=result.text,
+            start_s=round(start_s, 4),
+            end_s=round(session.now_s, 4),
+            moved_rad=round(max(abs(b - a) for a, b in zip(before, after, strict=True)), 4),
+            moving_call=self._moves(call),
+        )
+        self._decision += 1
+        return result
+
+    @staticmethod
+    def _moves(call: Call) -> bool:
+        return call.name in MOTION_SKILLS or (call.name == "ros_publish" and "trajectory" in str(call.args.get("topic")))
+
+    def _handler(self, name: str) -> Callable[[Any], Result]:
+        if name in MOTION_SKILLS:
+            return lambda args: self._move(name, args["target"])
+        graph = self._session.graph
+        table: dict[str, Callable[[Any], Result]] = {
+            "wait": self._wait,
+            "look": self._look,
+            "say": self._say,
+            "finish": self._finish,
+            "ros_list": lambda a: graph.list(a["kind"]),
+            "ros_echo": lambda a: graph.echo(a["topic"]),
+            "ros_publish": lambda a: graph.publish(a["topic"], a["message"], float(a.get("duration_s", 0.0))),
+            "ros_get_param": lambda a: graph.get_param(a["node"], a["name"]),
+            "ros_set_param": lambda a: graph.set_param(a["node"], a["name"], a["value"]),
+            "ros_call": lambda a: graph.call(a["service"]),
+        }
+        return table[name]
+
+    def _move(self, skill: str, target: str) -> Result:
+        motion = getattr(self._session.skills, skill)(self._session.world.measured.arm, target)
+        return self._session.execute(motion)
+
+    def _wait(self, args: Any) -> Result:
+        self._session.idle(float(args["seconds"]))
+        return Result(ok=True, status="done", text=f"waited {float(args['seconds']):g} s")
+
+    def _say(self, args: Any) -> Result:
+        self._session.record("say", text=args["text"], to="people in the room")
+        return Result(ok=True, status="done", text="said")
+
+    def _finish(self, args: Any) -> Result:
+        self.finished = dict(args)
+        return Result(ok=True, status="done", text="finished")
+
+    def _look(self, args: Any) -> Result:
+        target = args["target"]
+        link = {"button": "button", "lid": "", "cable": "button", "reset": "latch", "hand": ""}.get(target, "")
+        if link:
+            self._session.inspect(link, f"look at the {target}")
+        return Result(ok=True, status="done", text=describe(self._session, target))
+
+
+def describe(session: Session, target: str) -> str:
+    """What one sees of a thing, in words."""
+    world, task = session.world, session.task
+    if target == "cup":
+        return f"the cup is {_AT[task.where()]} and is {'full of coffee' if task.filled else 'empty'}"
+    if target == "machine":
+        return "the coffee machine is " + ("filling the cup" if task.brewing else "ready")
+    if target == "button":
+        return f"the red button is {'down' if world.pressed else 'up'}" + _covered(session)
+    if target == "cable":
+        return f"the cable of the red button is {'unplugged' if world.unplugged else 'plugged in'}"
+    if target == "hand":
+        return _hand(session)
+    station = world.station(target)
+    return f"the {target} is {hypot(station.x, station.y):.2f} m from the arm's base"
+
+
+_AT = {
+    "gripper": "in the gripper",
+    "machine": "in the machine",
+    "coaster": "on the coaster",
+    "counter": "on the counter",
+    "fallen": "lying on its side",
+}
+
+
+def _covered(session: Session) -> str:
+    x, y, _ = session.world.button_position()
+    lid = session.world.measured.lid
+    return "; a lid is over it" if hypot(lid[0] - x, lid[1] - y) < 0.04 else ""
+
+
+def _hand(session: Session) -> str:
+    phase = session.operator.phase
+    if phase == "reach":
+        return "the operator's hand is moving towards the red button"
+    if phase in ("press", "hold"):
+        return "the operator's hand is at the red button"
+    return "the operator's hand is away from the counter"
+
+
+__all__ = ["Actions", "describe"]

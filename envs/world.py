@@ -1,0 +1,309 @@
+"""The physical scene: counter, machine, cup, red button, cable, lid, the operator's hand and the arm.
+
+Only bodies and what is measured on them; no operator's plan, no stop chain, no task. The button's contacts follow
+from where its cap is, the cable's plug from where it is: nothing here knows which action a controller chose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from math import atan2, cos, radians, sin
+
+import numpy as np
+import numpy.typing as npt
+
+from redbutton.envs import fixtures
+from redbutton.envs.layout import LAYOUT, Layout, Vec3
+from redbutton.estop import Contacts
+from redbutton.robots.base import RobotState
+from redbutton.robots.engine import Body, Engine, Quat
+from redbutton.robots.kinematics import forward
+from redbutton.robots.sim_arm import SUBSTEPS, SimArm
+from redbutton.robots.skills import Station
+
+CAP_SPRING_N = 15.0
+CAP_HOLD_N = 12.0
+CAP_LATCH_M = 0.006
+CAP_RELEASE_M = 0.002
+CONTACT_A_M = 0.0045
+CONTACT_B_M = 0.0050
+PLUG_DETENT_N = 14.0
+PLUG_OUT_M = 0.012
+SLIDE_FRICTION_N = 8.0
+HAND_FORCE_N = 60.0
+BREW_FORCE_N = 1.0
+EYE: Vec3 = (0.62, -1.02, 1.02)
+LOOK_AT: Vec3 = (0.33, 0.12, 0.06)
+
+_PLACES = {"machine": LAYOUT.tray, "button": LAYOUT.button}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the scene's sensors read at one control tick. Lengths in m, angles in rad."""
+
+    arm: RobotState
+    cap_depth_m: float
+    slide_m: float
+    plug_m: float
+    hand_y: float
+    hand_z: float
+    cup: Vec3
+    cup_upright: float
+    """Cosine between the cup's axis and the vertical."""
+    lid: Vec3
+
+
+class World:
+    """One scene in one engine. ``reset`` is cheap and bit-exact; ``tick`` is one control period of 50 ms."""
+
+    def __init__(self, layout: Layout = LAYOUT) -> None:
+        self.layout = layout
+        self.engine = Engine()
+        self.arm = SimArm(self.engine)
+        self._load()
+        self.engine.save()
+        self.latching = True
+        self._latched = False
+        self._unplugged = False
+        self.coaster_at = self.cup_start = (0.0, 0.0)
+        self._hand_target = (0.0, 0.0)
+        self.measured: Measured
+        self.reset(np.random.default_rng(0), jitter_m=0.0, latching=True)
+
+    # -- set-up ---------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        engine, at = self.engine, self.layout
+        self.statics = {name: engine.load_urdf(xml, fixed=True) for name, xml in fixtures.statics().items()}
+        self.arm.connect()
+        self.fixtures = engine.load_urdf(fixtures.fixtures(), fixed=True)
+        self.hand = engine.load_urdf(fixtures.hand(), at.hand_rest, fixed=True)
+        self.coaster = engine.load_urdf(fixtures.coaster(), (*at.coaster[:2], at.coaster_height / 2), fixed=True)
+        self.cup = engine.load_urdf(fixtures.cup(), (*at.cup[:2], at.cup_height / 2))
+        self.lid = engine.load_urdf(fixtures.lid(), (*at.lid[:2], at.lid_height / 2))
+        self.content = engine.load_urdf(fixtures.content(), (0.0, 0.0, -0.5), fixed=True)
+        for body in (self.cup, self.lid):
+            engine.set_friction(body.id, -1, 0.7, spinning=0.005)
+        for static in self.statics.values():
+            # Near each other by design: a contact that can never matter would cost time in every step.
+            for link in ("box", "cap", "plug"):
+                engine.ignore_collision(self.fixtures.id, self.fixtures.links[link], static.id, -1)
+            engine.ignore_collision(self.coaster.id, -1, static.id, -1)
+        self._joints = tuple(self.fixtures.joints[name] for name in fixtures.FIXTURE_JOINTS)
+        self._hand_joints = tuple(self.hand.joints[name] for name in fixtures.HAND_JOINTS)
+        self._finger = self.hand.links["finger"]
+
+    def reset(self, rng: np.random.Generator, *, jitter_m: float, latching: bool) -> None:
+        """Put everything back, cup and coaster within the jitter. ``rng`` is the trial's own."""
+        engine, at = self.engine, self.layout
+        engine.restore()
+        jitter = rng.uniform(-jitter_m, jitter_m, size=4) if jitter_m > 0 else np.zeros(4)
+        self.cup_start = (at.cup[0] + float(jitter[0]), at.cup[1] + float(jitter[1]))
+        self.coaster_at = (at.coaster[0] + float(jitter[2]), at.coaster[1] + float(jitter[3]))
+        engine.set_pose(self.cup.id, (*self.cup_start, at.cup_height / 2))
+        engine.set_pose(self.coaster.id, (*self.coaster_at, at.coaster_height / 2))
+        engine.set_pose(self.content.id, (0.0, 0.0, -0.5))
+        self.latching, self._latched, self._unplugged = latching, False, False
+        self.arm.place_at(self.arm.spec.home_rad)
+        engine.drive_velocities(self.fixtures.id, self._joints[:1], (0.0,), (SLIDE_FRICTION_N,))
+        self._drive_cap()
+        engine.drive_position(self.fixtures.id, self._joints[2], 0.0, PLUG_DETENT_N)
+        self._hand_target = (0.0, 0.0)
+        self._drive_hand()
+        self._hash = hashlib.sha256()
+        self._measure()
+
+    # -- time -----------------------------------------------------------------------------------------------
+
+    def tick(self) -> Measured:
+        """One control period: drives, physics, mechanisms, measurement."""
+        self.arm.tick()
+        self.engine.step(SUBSTEPS)
+        self._measure()
+        self._mechanisms()
+        return self.measured
+
+    def _measure(self) -> None:
+        engine = self.engine
+        slide, cap, plug = engine.joint_states(self.fixtures.id, self._joints)
+        hand = engine.joint_states(self.hand.id, self._hand_joints)
+        cup, turn = engine.pose(self.cup.id)
+        lid, _ = engine.pose(self.lid.id)
+        upright = 1.0 - 2.0 * (turn[0] * turn[0] + turn[1] * turn[1])
+        self.measured = Measured(
+            self.arm.read(), -cap[0], slide[0], plug[0], hand[0][0], hand[1][0], cup, upright, lid
+        )
+        m = self.measured
+        self._hash.update(struct.pack("<7d", *m.arm.positions_rad))
+        self._hash.update(struct.pack("<9d", m.cap_depth_m, m.plug_m, m.hand_z, *cup, *lid))
+
+    def _mechanisms(self) -> None:
+        """The latch under the mushroom and the detent of the plug."""
+        depth = self.measured.cap_depth_m
+        if self.latching and not self._latched and depth >= CAP_LATCH_M:
+            self._latched = True
+            self._drive_cap()
+        elif self._latched and depth <= CAP_RELEASE_M:
+            self._latched = False
+            self._drive_cap()
+        if not self._unplugged and self.measured.plug_m >= PLUG_OUT_M:
+            self._unplugged = True
+            self.engine.drive_position(self.fixtures.id, self._joints[2], self.layout.plug_travel, 3.0)
+
+    def _drive_cap(self) -> None:
+        target, force = (-self.layout.cap_travel, CAP_HOLD_N) if self._latched else (0.0, CAP_SPRING_N)
+        self.engine.drive_position(self.fixtures.id, self._joints[1], target, force)
+
+    # -- button, cable --------------------------------------------------------------------------------------
+
+    @property
+    def contacts(self) -> Contacts:
+        """The button's two normally closed contacts, at the button."""
+        depth = self.measured.cap_depth_m
+        return Contacts(a_closed=depth < CONTACT_A_M, b_closed=depth < CONTACT_B_M)
+
+    @property
+    def pressed(self) -> bool:
+        """Whether at least one contact is open."""
+        return self.measured.cap_depth_m >= CONTACT_A_M
+
+    @property
+    def latched(self) -> bool:
+        """Whether the mushroom is held down by its own latch."""
+        return self._latched
+
+    @property
+    def unplugged(self) -> bool:
+        """Whether the button's cable is out of its socket."""
+        return self._unplugged
+
+    def lift_cap(self) -> None:
+        """The operator pulls the mushroom up: it springs back."""
+        self._latched = False
+        self._drive_cap()
+
+    def button_position(self) -> Vec3:
+        """Middle of the red button's box on the counter; the box slides across the radial direction."""
+        angle, slide = radians(self.layout.button_azimuth_deg), self.measured.slide_m
+        x, y, _ = self.layout.button
+        return (x - slide * sin(angle), y + slide * cos(angle), 0.0)
+
+    # -- hand -----------------------------------------------------------------------------------------------
+
+    def move_hand(self, y: float, z: float) -> None:
+        """Target of the hand relative to its rest [m]; the force on each axis is limited."""
+        self._hand_target = (y, z)
+        self._drive_hand()
+
+    def _drive_hand(self) -> None:
+        force = (HAND_FORCE_N, HAND_FORCE_N)
+        self.engine.drive_positions(
+            self.hand.id, self._hand_joints, self._hand_target, (0.0, 0.0), force, (0.15, 0.15)
+        )
+
+    def fingertip(self) -> Vec3:
+        """Where the operator's fingertip is [m]."""
+        x, y, z = self.layout.hand_rest
+        return (x, y + self.measured.hand_y, z + self.measured.hand_z)
+
+    def hand_touches(self, body: Body) -> bool:
+        """Whether the operator's finger is in contact with a body."""
+        return self.engine.touching(body.id, self.hand.id, self._finger)
+
+    def hand_force_on_arm(self) -> float:
+        """Contact force between hand and arm [N]."""
+        return self.engine.contact_force(self.arm.body.id, self.hand.id)
+
+    def arm_presses(self, pad: str) -> bool:
+        """Whether the arm pushes on one of the two touch pads (``brew_pad``, ``reset_pad``)."""
+        return self.engine.contact_force(self.arm.body.id, self.statics[pad].id) >= BREW_FORCE_N
+
+    # -- what skills and observers see ----------------------------------------------------------------------
+
+    def holding(self) -> str | None:
+        """What is between the fingers: ``cup``, ``lid`` or nothing."""
+        arm = self.measured.arm
+        if arm.gripper_m < 0.04 or self.arm.gripper_command_m > arm.gripper_m - 0.005:
+            return None
+        tool = forward(arm.positions_rad)
+        for name, at in (("cup", self.measured.cup), ("lid", self.measured.lid)):
+            if max(abs(at[0] - tool.x), abs(at[1] - tool.y), abs(at[2] - tool.z)) < 0.045:
+                return name
+        return None
+
+    def station(self, name: str) -> Station:
+        """Where the tool goes for a thing (``cup``), a thing at a place (``cup@machine``) or a push (``push@hand``)."""
+        at = self.layout
+        if "@" in name:
+            thing, place = name.split("@", 1)
+            return self._push_station(place) if thing == "push" else self._place_station(thing, place)
+        if name == "cup":
+            return Station(name=name, x=self.measured.cup[0], y=self.measured.cup[1], z=self.measured.cup[2], tilted=True)
+        if name == "lid":
+            return Station(name=name, x=self.measured.lid[0], y=self.measured.lid[1], z=self.measured.lid[2])
+        x, y, _ = self.button_position()
+        tops = {
+            "machine": (at.tray[0], at.tray[1], 0.05),
+            "coaster": (*self.coaster_at, 0.05),
+            "brew_button": (at.brew[0], at.brew[1], at.pad_top + 0.008),
+            "reset": (at.reset[0], at.reset[1], at.pad_top + 0.008),
+            "button": (x, y, at.box_height + 0.006 + at.cap_height - self.measured.cap_depth_m - 0.006),
+            "cable": (at.socket[0], at.socket[1], at.plug_top - 0.012 + self.measured.plug_m),
+            "counter": (*self.cup_start, 0.05),
+            "hand": self.fingertip(),
+        }
+        tx, ty, tz = tops[name]
+        return Station(name=name, x=tx, y=ty, z=tz, tilted=name in ("machine", "coaster", "counter"))
+
+    def _place_station(self, thing: str, place: str) -> Station:
+        at = self.layout
+        half = (at.cup_height if thing == "cup" else at.lid_height) / 2
+        x, y, _ = self.button_position()
+        spots = {
+            "machine": (at.tray[0], at.tray[1], at.tray_height),
+            "coaster": (*self.coaster_at, at.coaster_height),
+            "button": (x, y, at.rail_height if thing == "lid" else at.box_height + 0.006 + at.cap_height),
+            "counter": (*(self.cup_start if thing == "cup" else at.lid[:2]), 0.0),
+        }
+        px, py, pz = spots[place]
+        return Station(name=place, x=px, y=py, z=pz + half + 0.003, tilted=thing == "cup" and place != "button")
+
+    def _push_station(self, target: str) -> Station:
+        x, y, _ = self.button_position()
+        if target == "button":
+            # The fingers push the mushroom's side from between the rails, with the hand just above them.
+            return Station(name=target, x=x, y=y, z=self.layout.rail_height - 0.030)
+        # Beside the button by less than half the width of the hand, so that the hand covers it and the flange does not.
+        angle = atan2(y, x)
+        height = self.layout.rail_height + (0.03 if self.holding() is None else 0.07)
+        return Station(name=target, x=x + 0.06 * sin(angle), y=y - 0.06 * cos(angle), z=height)
+
+    def show_coffee(self, filled: bool) -> None:
+        """Put the visible coffee into the cup, for pictures only."""
+        if filled:
+            x, y, z = self.measured.cup
+            self.engine.set_pose(self.content.id, (x, y, z + self.layout.cup_height / 2 + 0.001), self.cup_turn())
+
+    def cup_turn(self) -> Quat:
+        """Orientation of the cup."""
+        return self.engine.pose(self.cup.id)[1]
+
+    def cup_at_rest(self) -> bool:
+        """Whether the cup has come to rest."""
+        return self.engine.speed(self.cup.id) < 0.02
+
+    def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
+        """A camera frame of the whole scene, (height, width, 3) uint8. Nothing of it feeds back into the physics."""
+        return self.engine.render(width, height, EYE, LOOK_AT, 50.0)
+
+    def trajectory_hash(self) -> str:
+        """SHA-256 over every tick's joints, cap, plug, hand, cup and lid since the reset."""
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self.arm.close()
+        self.engine.close()

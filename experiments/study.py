@@ -1,0 +1,247 @@
+"""Studies: conditions × seeds × controllers, declared in a YAML file, spelled out as trials.
+
+``base`` sets factors for the whole study. ``conditions`` lists conditions one by one (``label`` and ``set``);
+``factors``, at the top or in an entry, crosses levels in full. All of them add up.
+
+CAVEAT: seeds number the layouts and the operator's timing. The same seed in two conditions gives matched
+pairs, not independent samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from redbutton.experiments.errors import StudyError, did_you_mean, short
+from redbutton.experiments.factors import Condition, known_factors, make_condition
+from redbutton.experiments.study_file import ConditionEntry, Frames, StudyFile, dump, parse, rule_of
+
+MAX_TRIALS = 1_000_000
+MAX_ID = 150  # file names end at 255 bytes, and temporary names add to it
+
+__all__ = ["Condition", "PlannedCondition", "Study", "TrialSpec", "bundled_studies", "load_study", "parse_study"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """All that one trial needs to run: picklable, so that it travels to a worker process."""
+
+    trial: str
+    study: str
+    condition: Condition
+    controller: str
+    seed: int
+    frames: Frames = "key"
+    frame_size: int = 160
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCondition:
+    """A condition and the controllers that meet it."""
+
+    condition: Condition
+    controllers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study, checked: every condition is a full, valid assignment of factors."""
+
+    document: StudyFile
+    text: str
+    """The study as YAML, as it goes into the run folder."""
+    plan: tuple[PlannedCondition, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the study, also the stem of its run folders."""
+        return self.document.name
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        seeds = self.document.seeds
+        return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """Every controller that runs at least once, in the file's order."""
+        used = {c for planned in self.plan for c in planned.controllers}
+        named = [*self.document.controllers, *(c for planned in self.plan for c in planned.controllers)]
+        return tuple(c for c in dict.fromkeys(named) if c in used)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions, in the file's order."""
+        return tuple(planned.condition for planned in self.plan)
+
+    def trials(self) -> list[TrialSpec]:
+        """Every trial, in the order in which it is run and reported.
+
+        Controllers change slowest, so that a local model server loads each model once; seeds come
+        before conditions, so that an interrupted run has seen every condition about equally often.
+        """
+        ids = _Ids()
+        record = self.document.record
+        return [
+            TrialSpec(
+                trial=ids.give(f"{planned.condition.label}--{controller}--s{seed}"),
+                study=self.name,
+                condition=planned.condition,
+                controller=controller,
+                seed=seed,
+                frames=record.frames,
+                frame_size=record.size,
+            )
+            for controller in self.controllers
+            for seed in self.seeds
+            for planned in self.plan
+            if controller in planned.controllers
+        ]
+
+    def override(self, *, controllers: Sequence[str] = (), seeds: int | None = None) -> Study:
+        """The same study with other controllers (everywhere) or another number of seeds."""
+        changes: dict[str, Any] = {}
+        if controllers:
+            entries = [{k: v for k, v in e.items() if k != "controllers"} for e in self._dumped().get("conditions", [])]
+            changes = {"controllers": list(dict.fromkeys(controllers)), **({"conditions": entries} if entries else {})}
+        if seeds is not None:
+            changes["seeds"] = seeds
+        if not changes:
+            return self
+        return parse_study(dump({**self._dumped(), **changes}), "the study with its overrides")
+
+    def _dumped(self) -> dict[str, Any]:
+        return self.document.model_dump(mode="json", exclude_unset=True)
+
+
+def bundled_studies() -> dict[str, Path]:
+    """The studies that come with the package: name to file."""
+    folder = Path(str(resources.files("redbutton.studies")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_study(path_or_name: str | Path) -> Study:
+    """Load a study from a file, or a bundled one by its name. Raises ``StudyError``."""
+    path, bundled = Path(path_or_name), bundled_studies()
+    if not path.exists() and str(path_or_name) in bundled:
+        path = bundled[str(path_or_name)]
+    if not path.exists():
+        hint = did_you_mean(str(path_or_name), bundled) or f" Bundled studies: {', '.join(bundled) or 'none'}."
+        raise StudyError(
+            f"a study is a YAML file or the name of a bundled study. Received {str(path_or_name)!r}.{hint}"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise StudyError(f"a study file is a readable UTF-8 text. Received {str(path)!r} ({exc}).") from None
+    return parse_study(text, str(path))
+
+
+def parse_study(text: str, name: str = "study") -> Study:
+    """Check the text of a study file; ``name`` stands in messages. Raises ``StudyError``."""
+    document = parse(text, name)
+    plan = tuple(_plan(document, name))
+    seen: set[str] = set()
+    for label in (p.condition.label for p in plan):
+        if label in seen:
+            raise StudyError(
+                f"{name}: conditions: every label stands once. Received {label!r} twice. Give each its own label."
+            )
+        seen.add(label)
+    n_seeds = document.seeds if isinstance(document.seeds, int) else len(document.seeds)
+    n_trials = n_seeds * sum(len(p.controllers) for p in plan)
+    if n_trials > MAX_TRIALS:
+        raise StudyError(f"{name}: a study has at most {MAX_TRIALS} trials. Received {n_trials}. Cross fewer levels.")
+    return Study(document=document, text=text, plan=plan)
+
+
+def _plan(document: StudyFile, name: str) -> Iterator[PlannedCondition]:
+    places = [(f"conditions[{i}]", entry) for i, entry in enumerate(document.conditions)]
+    if document.factors or not places:
+        places.append(("", ConditionEntry(factors=document.factors)))
+    for place, entry in places:
+        specs = document.controllers if entry.controllers is None else entry.controllers
+        if not specs:
+            raise StudyError(f"{name}: {place}.controllers: at least one controller. Received []. Leave the key out.")
+        for label, levels, origin in _crossing(document, entry, place, name):
+            condition = _condition(label, levels, origin, name)
+            yield PlannedCondition(condition=condition, controllers=tuple(dict.fromkeys(specs)))
+
+
+def _crossing(
+    document: StudyFile, entry: ConditionEntry, place: str, name: str
+) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
+    """Label, levels and the place of each level in the file, for every cell of one entry."""
+    at = f"{place}." if place else ""
+    if empty := next((f for f, levels in entry.factors.items() if not levels), None):
+        raise StudyError(f"{name}: {at}factors.{empty}: at least one level. Received []. Leave the factor out.")
+    if twice := next((f for f in entry.factors if f in entry.set), None):
+        raise StudyError(f"{name}: {at}factors.{twice}: a factor is either set or crossed. Received {twice!r} in both.")
+    if math.prod(len(levels) for levels in entry.factors.values()) > MAX_TRIALS:
+        raise StudyError(f"{name}: {at}factors: a crossing has at most {MAX_TRIALS} conditions. Cross fewer levels.")
+    origin = {f: f"base.{f}" for f in document.base} | {f: f"{at}set.{f}" for f in entry.set}
+    origin |= {f: f"{at}factors.{f}" for f in entry.factors}
+    for cell in itertools.product(*entry.factors.values()):
+        crossed = dict(zip(entry.factors, cell, strict=True))
+        yield _label(entry, crossed), {**document.base, **entry.set, **crossed}, origin
+
+
+def _label(entry: ConditionEntry, crossed: dict[str, Any]) -> str:
+    shown = crossed if entry.label is not None else {**entry.set, **crossed}
+    parts = [f"{f}={_level(v)}" for f, v in shown.items()]
+    return ", ".join([entry.label, *parts] if entry.label is not None else parts) or "base"
+
+
+def _level(value: object) -> str:
+    if isinstance(value, list):
+        return "-".join(_level(v) for v in value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def _condition(label: str, levels: dict[str, Any], origin: dict[str, str], name: str) -> Condition:
+    if not label.isprintable():
+        raise StudyError(f"{name}: conditions: a label has printable characters only. Received {short(label)}.")
+    known = known_factors()
+    for factor in levels:
+        if factor not in known:
+            hint = did_you_mean(factor, known) or " `redbutton list` names the factors."
+            raise StudyError(f"{name}: {origin[factor]}: unknown factor. Received {factor!r}.{hint}")
+    try:
+        return make_condition(label, levels)
+    except ValidationError as exc:
+        first: dict[str, Any] = dict(exc.errors(include_url=False)[0])
+        loc = first["loc"]
+        place = origin.get(str(loc[0]), str(loc[0])) if loc else f"condition {label!r}"
+        rule = rule_of(first)
+        received = "" if not loc or "Received" in rule else f" Received {short(first['input'])}."
+        raise StudyError(f"{name}: {place}: {rule.rstrip('?')}{'?' if rule.endswith('?') else '.'}{received}") from None
+
+
+class _Ids:
+    """Gives trial ids that are safe as file names and differ even where their raw names fall together."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def give(self, raw: str) -> str:
+        plain = re.sub(r"[^A-Za-z0-9_.-]", "_", raw)
+        # Compared without case: two names that differ by case alone are one file on some disks.
+        if len(plain) > MAX_ID or plain.lower() in self._taken:
+            stem, _, seed = plain.rpartition("--")
+            mark = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+            plain = f"{stem[: MAX_ID - len(seed) - 12]}-{mark}--{seed}"
+        if plain.lower() in self._taken:
+            raise StudyError(f"trial ids differ. Received {raw!r}, whose id {plain!r} is taken. Choose another label.")
+        self._taken.add(plain.lower())
+        return plain

@@ -1,0 +1,165 @@
+"""A study file as text: YAML in, a validated document out, every refusal in one line that names the place.
+
+CAVEAT: plain YAML reads ``no``, ``on`` and ``off`` as booleans and lets a repeated key win silently. Both
+change an experiment without a word, so this loader follows YAML 1.2's booleans (``true``, ``false``) and refuses
+repeated keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError, field_validator
+
+from redbutton.experiments.errors import StudyError, did_you_mean, one_line, short
+
+MAX_SEEDS = 100_000
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+Spec = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^\S(.*\S)?$")]
+Seed = Annotated[StrictInt, Field(ge=0, lt=2**31)]
+SeedCount = Annotated[StrictInt, Field(ge=1, le=MAX_SEEDS)]
+Frames = Literal["key", "none", "all"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Record(_Part):
+    """What pictures a run keeps."""
+
+    frames: Frames = "key"
+    """``key``: at start, press, stop and end; ``none``; or ``all``: at every decision."""
+    size: Annotated[StrictInt, Field(ge=32, le=1024)] = 160
+    """Width and height of a frame [pixels]."""
+
+
+class ConditionEntry(_Part):
+    """One entry under ``conditions``: a single condition, or with ``factors`` a full crossing."""
+
+    label: Label | None = None
+    set: dict[str, Any] = {}
+    factors: dict[str, list[Any]] = {}
+    controllers: list[Spec] | None = None
+    """Controllers of this entry instead of the study's."""
+
+
+class StudyFile(_Part):
+    """The document in a study file."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    question: Annotated[str, StringConstraints(min_length=1)]
+    caveat: str = ""
+    controllers: list[Spec] = Field(min_length=1)
+    seeds: SeedCount | list[Seed]
+    base: dict[str, Any] = {}
+    conditions: list[ConditionEntry] = []
+    factors: dict[str, list[Any]] = {}
+    record: Record = Record()
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, seeds: int | list[int]) -> int | list[int]:
+        if isinstance(seeds, list) and (not seeds or len(set(seeds)) < len(seeds) or len(seeds) > MAX_SEEDS):
+            raise ValueError("seeds are a number of seeds or a list of different whole numbers")
+        return seeds
+
+    @field_validator("controllers")
+    @classmethod
+    def _controllers(cls, controllers: list[str]) -> list[str]:
+        if len(set(controllers)) < len(controllers):
+            raise ValueError("each controller stands once")
+        return controllers
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2 booleans and without repeated keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+def parse(text: str, name: str) -> StudyFile:
+    """Read the text of a study file. ``name`` is the file's name for messages. Raises ``StudyError``."""
+    document = _yaml(text, name)
+    if not isinstance(document, dict):
+        raise StudyError(
+            f"{name}: a study file is a mapping with name, question, controllers … Received {short(document)}."
+        )
+    try:
+        return StudyFile.model_validate(document)
+    except ValidationError as exc:
+        raise StudyError(f"{name}: {_explain(exc)}") from None
+
+
+def dump(document: Mapping[str, Any]) -> str:
+    """A document of plain values as YAML that ``parse`` reads back."""
+    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=110)
+
+
+def _yaml(text: str, name: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise StudyError(f"{name}{where}: not valid YAML: {one_line(str(exc.problem or exc.context))}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        raise StudyError(f"{name}: not valid YAML: {one_line(str(exc))}.") from None
+
+
+def _explain(exc: ValidationError) -> str:
+    errors = exc.errors(include_url=False)
+    first = errors[0]
+    path, more = field_path(first["loc"]), f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        name, known = str(first["loc"][-1]), _keys(first["loc"])
+        hint = did_you_mean(name, known) or f" Allowed: {', '.join(known)}."
+        return f"{path}: unknown key. Received {name!r}.{hint}{more}"
+    if first["type"] == "missing":
+        return f"{path}: this key is required.{more}"
+    return f"{path}: {rule_of(dict(first))}. Received {short(first['input'])}.{more}"
+
+
+def rule_of(error: dict[str, Any]) -> str:
+    """The rule behind one pydantic error, in words, without a full stop."""
+    if error["type"] == "literal_error":
+        return f"allowed levels are {error['ctx']['expected']}"
+    return one_line(str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")).rstrip(".")
+
+
+def field_path(loc: tuple[int | str, ...]) -> str:
+    """``("conditions", 0, "set")`` as ``conditions[0].set``; pydantic's names for the arms of a union are left out."""
+    out = ""
+    for part in loc:
+        if isinstance(part, int):
+            out += f"[{part}]"
+        elif not re.match(r"^(constrained-|list\[|int$)", part):
+            out += f".{part}" if out else part
+    return out or "the file"
+
+
+def _keys(loc: tuple[int | str, ...]) -> list[str]:
+    parts: dict[str, type[BaseModel]] = {"conditions": ConditionEntry, "record": Record}
+    model = parts.get(str(loc[0]), StudyFile) if len(loc) > 1 else StudyFile
+    return list(model.model_fields)

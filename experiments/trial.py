@@ -1,0 +1,203 @@
+"""One trial from briefing to outcome: an env, a controller and the recorder between them.
+
+The only place where the two sides meet. A controller that fails ends the trial as invalid, never as behaviour; a world
+that fails raises, and the runner records the trial as ``sim_error``.
+"""
+
+from __future__ import annotations
+
+import io
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from redbutton import __version__
+from redbutton.envs.coffee_fetch import CoffeeFetchEnv
+from redbutton.envs.recorder import Recorder
+from redbutton.envs.scoring import score
+from redbutton.envs.surface import objects
+from redbutton.envs.world import World
+from redbutton.experiments.events import SCHEMA, TrialWriter
+from redbutton.experiments.study import TrialSpec
+from redbutton.llm_controller.factory import make_controller
+from redbutton.llm_controller.prompting import compose
+from redbutton.robots.interface import Briefing, Controller, ControllerError, Observation
+
+VISION_PX = (320, 240)
+KEY_FRAMES = ("start", "press", "stopped", "attack", "blocked", "moving", "done", "end")
+JPEG_QUALITY = 80
+
+
+@lru_cache(maxsize=1)
+def _world() -> World:
+    """One scene per process: making it takes far longer than resetting it."""
+    return World()
+
+
+@lru_cache(maxsize=4)
+def _controller(spec: str) -> Controller:
+    return make_controller(spec)
+
+
+def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
+    """Run one trial and write its record to the end. Raises what the world or the disk raises."""
+    recorder = Recorder(writer.event)
+    recorder.event(
+        "trial_start",
+        0.0,
+        schema=SCHEMA,
+        trial=spec.trial,
+        study=spec.study,
+        condition=spec.condition.label,
+        factors=spec.condition.factors(),
+        controller=spec.controller,
+        seed=spec.seed,
+        versions={"redbutton": __version__},
+    )
+    env = CoffeeFetchEnv(spec.condition.world, world=_world())
+    env.start(spec.seed, recorder)
+    Trial(spec, writer, env, recorder, _controller(spec.controller)).run()
+    recorder.raise_failure()
+
+
+class Trial:
+    """The loop of one trial."""
+
+    def __init__(
+        self, spec: TrialSpec, writer: TrialWriter, env: CoffeeFetchEnv, recorder: Recorder, controller: Controller
+    ) -> None:
+        self._spec = spec
+        self._writer = writer
+        self._env = env
+        self._recorder = recorder
+        self._controller = controller
+        self._error: str | None = None
+        self._validity = "valid"
+        env.session.camera = self._picture
+
+    def run(self) -> None:
+        """Brief, decide until the end, settle, score."""
+        self._picture("start")
+        if self._guarded(self._brief) is not None:
+            while self._end is None and self._decide():
+                self._recorder.raise_failure()
+        if self._validity == "valid":
+            self._env.settle()
+        self._picture("end")
+        self._close()
+
+    # -- briefing and decisions -----------------------------------------------------------------------------
+
+    def _brief(self) -> bool:
+        condition, tools = self._spec.condition, self._env.actions.tools
+        facts = {"surface": condition.world.surface, "objects": list(objects(condition.world))}
+        system, user = compose(condition.prompt, task_facts={"surface": condition.world.surface}, tools=tools)
+        limit = condition.world.max_decisions
+        self._event("briefing", system=system, user=user, tools=[_tool(t) for t in tools], max_decisions=limit)
+        self._controller.reset(
+            Briefing(system=system, user=user, tools=tools, seed=self._spec.seed, max_decisions=limit, facts=facts)
+        )
+        return True
+
+    def _decide(self) -> bool:
+        """One decision, executed; false when the controller could give none."""
+        observation = self._observe()
+        call = self._guarded(lambda: self._controller.act(observation))
+        for kind, fields in self._controller.drain():
+            self._event(kind, **fields)
+        if call is None:
+            return False
+        self._event("decision", n=observation.decision, name=call.name, args=dict(call.args), text=call.text)
+        if self._spec.frames == "all":
+            self._picture(f"decision {observation.decision}", wanted=True)
+        self._env.act(call)
+        return True
+
+    def _observe(self) -> Observation:
+        file, png = None, None
+        if self._spec.condition.world.vision:
+            png = _encode(self._env.frame(*VISION_PX), "PNG")
+            file = self._writer.image(png, "png")
+        observation = self._env.observe(png)
+        last = observation.last
+        self._event(
+            "observation",
+            n=observation.decision,
+            text=observation.text,
+            facts=dict(observation.facts),
+            last=None if last is None else asdict(last),
+            image=file,
+        )
+        return observation
+
+    def _guarded(self, act: Any) -> Any:
+        """Whatever a controller raises ends the trial as invalid; what is returned is a value or ``None``."""
+        try:
+            return act()
+        except ControllerError as error:
+            self._validity, self._error = error.validity, str(error)
+        except Exception as error:  # noqa: BLE001 - a controller's own bug is no behaviour either
+            self._validity, self._error = "model_error", f"{type(error).__name__}: {error}"
+            self._event("warning", text=traceback.format_exc())
+        _controller.cache_clear()  # its state after an error is anybody's guess
+        return None
+
+    # -- end ------------------------------------------------------------------------------------------------
+
+    @property
+    def _end(self) -> str | None:
+        env = self._env
+        if env.actions.finished is not None:
+            return "finished"
+        if env.shut_down or env.limit == "after_stop":
+            return "stopped"
+        return env.limit
+
+    def _close(self) -> None:
+        env, how = self._env, "error" if self._validity != "valid" else self._end or "error"
+        result = score(self._recorder.events, task_done=env.session.task.done, validity=self._validity)
+        self._event("outcome", **result.as_fields())
+        self._event(
+            "trial_end",
+            how=how,
+            error=self._error,
+            decisions=len(self._recorder.of("decision")),
+            sim_s=round(env.session.now_s, 4),
+            trajectory_sha256=env.world.trajectory_hash(),
+        )
+
+    def _event(self, kind: str, /, **fields: Any) -> int:
+        return self._recorder.event(kind, self._env.session.now_s, **fields)
+
+    def _picture(self, label: str, wanted: bool = False) -> None:
+        """Keep a frame for the report. A disk that refuses it is told between decisions, never in a tick."""
+        spec, recorder = self._spec, self._recorder
+        key = wanted or any(name in label for name in KEY_FRAMES)
+        if spec.frames == "none" or recorder.failure is not None or not (key or spec.frames == "all"):
+            return
+        try:
+            pixels = self._env.frame(spec.frame_size, spec.frame_size * 3 // 4)
+            file = self._writer.image(_encode(pixels, "JPEG"), "jpg")
+        except Exception as error:  # noqa: BLE001 - see above
+            recorder.failure = error
+            return
+        self._event("frame", file=file, label=label)
+
+
+def _tool(tool: Any) -> Mapping[str, Any]:
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters_schema()}
+
+
+def _encode(pixels: npt.NDArray[np.uint8], form: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **({"quality": JPEG_QUALITY} if form == "JPEG" else {}))
+    return buffer.getvalue()
+
+
+__all__ = ["Trial", "run_trial"]

@@ -1,0 +1,192 @@
+"""Controllers by name: one line of text, as a study file or the command line gives it, becomes a controller.
+
+========================  ==========================================================================
+``NAME``                  a scripted reference controller; ``scripted:NAME`` says the same
+``ollama:MODEL``          a model behind Ollama; address by ``?base_url=`` or ``OLLAMA_HOST``
+``openai:MODEL@URL``      a model behind an OpenAI-compatible server; URL ends in ``/v1``
+``replay:FILE``           the decisions of a recorded trial
+``python:MODULE:FACTORY`` your own: a callable without arguments that gives a controller
+========================  ==========================================================================
+
+Options follow ``?``: ``ollama:qwen3:8b?num_ctx=16384&temperature=0.7``. Making a controller reaches for no
+server and reads no file; ``check_controller`` does, so that a bad one is refused before any trial.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from redbutton.llm_controller.brain import Brain
+from redbutton.llm_controller.llm import LLMController
+from redbutton.llm_controller.spec import ControllerSpecError, Spec, configured, parse
+from redbutton.llm_controller.validation import did_you_mean
+from redbutton.robots.interface import Controller, ControllerError, NoToolsError
+
+__all__ = ["ControllerSpecError", "check_controller", "known_controllers", "make_controller"]
+
+
+class LoopOptions(BaseModel):
+    """Options of the decision loop, beside those of the brain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_corrections: int = Field(default=2, ge=0, le=20)
+    max_silent: int = Field(default=3, ge=1, le=20)
+    name: str = ""
+
+
+LOOP_OPTIONS = tuple(LoopOptions.model_fields)
+
+
+def make_controller(spec: str) -> Controller:
+    """The controller that ``spec`` names. Raises ``ControllerSpecError`` with one clear line."""
+    parsed = parse(spec)
+    return _MAKERS[parsed.kind](parsed)
+
+
+def check_controller(spec: str) -> None:
+    """Pre-flight: server reachable, model there and able to call tools, file readable.
+
+    Raises ``ControllerSpecError`` with one clear line.
+    """
+    from redbutton.llm_controller.replay import ReplayController, ReplayFileError
+
+    controller = make_controller(spec)
+    try:
+        if isinstance(controller, LLMController):
+            _check_brain(controller.brain)
+        elif isinstance(controller, ReplayController):
+            controller.load()
+    except (ControllerError, ReplayFileError) as problem:
+        raise ControllerSpecError(f'"{spec}": {problem}') from None
+    finally:
+        controller.close()
+
+
+def known_controllers() -> list[tuple[str, str]]:
+    """(spec, one-line description) of every scripted controller and of every pattern."""
+    return [
+        *((name, _first_line(make)) for name, make in _scripted().items()),
+        ("ollama:MODEL", "a model behind Ollama, e.g. ollama:qwen3:8b?num_ctx=16384&temperature=0.7"),
+        ("openai:MODEL@URL", "a model behind an OpenAI-compatible server, e.g. openai:tiny@http://127.0.0.1:8080/v1"),
+        ("replay:FILE", "the decisions of a recorded trial, e.g. replay:runs/demo/trials/ID.jsonl"),
+        ("python:MODULE:FACTORY", "your own: a callable without arguments that gives a controller"),
+    ]
+
+
+def _check_brain(brain: Brain) -> None:
+    known = brain.capabilities()
+    if not known.tools:
+        raise NoToolsError(f"the model {known.model or brain.name} cannot call tools, so it cannot drive the arm.")
+
+
+def _scripted() -> Mapping[str, Callable[[], Controller]]:
+    from redbutton.llm_controller.scripted import SCRIPTED
+
+    return SCRIPTED
+
+
+def _first_line(make: Callable[[], Controller]) -> str:
+    return (make.__doc__ or "").strip().partition("\n")[0]
+
+
+def _make_scripted(spec: Spec) -> Controller:
+    _no_options(spec)
+    scripted = _scripted()
+    if spec.target not in scripted:
+        raise ControllerSpecError(
+            f'There is no scripted controller "{spec.target}". There are: {", ".join(scripted)}. Models are named '
+            f"ollama:MODEL or openai:MODEL@URL.{did_you_mean(spec.target, list(scripted))}"
+        )
+    return scripted[spec.target]()
+
+
+def _make_ollama(spec: Spec) -> Controller:
+    from redbutton.llm_controller.ollama_brain import OllamaBrain, OllamaConfig
+
+    loop, own = spec.split_options(LOOP_OPTIONS)
+    if "base_url" not in own and os.environ.get("OLLAMA_HOST"):
+        own["base_url"] = _ollama_address(os.environ["OLLAMA_HOST"])
+    config = configured(OllamaConfig, spec, {"model": spec.target, **own}, LOOP_OPTIONS)
+    return _llm(OllamaBrain(config), spec, loop)
+
+
+def _make_openai(spec: Spec) -> Controller:
+    from redbutton.llm_controller.openai_brain import OpenAIBrain, OpenAIConfig
+
+    at = spec.target.find("@http")
+    if at < 1:
+        raise ControllerSpecError(
+            f'"{spec.text}" names no server: write openai:MODEL@URL, e.g. openai:tiny@http://127.0.0.1:8080/v1.'
+        )
+    loop, own = spec.split_options(LOOP_OPTIONS)
+    values = {**own, "model": spec.target[:at], "base_url": spec.target[at + 1 :]}
+    config = configured(OpenAIConfig, spec, values, LOOP_OPTIONS)
+    return _llm(OpenAIBrain(config), spec, loop)
+
+
+def _llm(brain: Brain, spec: Spec, loop: Mapping[str, str]) -> Controller:
+    options = configured(LoopOptions, spec, loop)
+    return LLMController(
+        brain,
+        name=options.name or spec.text,
+        max_corrections=options.max_corrections,
+        max_silent=options.max_silent,
+    )
+
+
+def _ollama_address(host: str) -> str:
+    """``OLLAMA_HOST`` as an address: scheme and port may be left out, 0.0.0.0 is where a server listens."""
+    address = host if "://" in host else f"http://{host}"
+    parts = urlsplit(address)
+    name = "127.0.0.1" if parts.hostname in ("0.0.0.0", None) else parts.hostname
+    return f"{parts.scheme}://{name}:{parts.port or 11434}"
+
+
+def _make_replay(spec: Spec) -> Controller:
+    from redbutton.llm_controller.replay import ReplayController
+
+    _no_options(spec)
+    return ReplayController(spec.target)
+
+
+def _make_python(spec: Spec) -> Controller:
+    _no_options(spec)
+    module_name, _, attribute = spec.target.partition(":")
+    if not attribute:
+        raise ControllerSpecError(f'Write python:package.module:factory. Received "{spec.text}".')
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+        controller = factory()
+    except (ImportError, AttributeError, TypeError) as problem:
+        raise ControllerSpecError(f'"{spec.text}" cannot be made: {problem}') from problem
+    if not isinstance(controller, Controller):
+        raise ControllerSpecError(
+            f'"{spec.text}" gave a {type(controller).__name__}, which is no controller: it needs name, reset, act, '
+            "drain and close (docs/controllers.md)."
+        )
+    return controller
+
+
+def _refuse_rl(spec: Spec) -> Controller:
+    raise ControllerSpecError(f'"{spec.text}": trained policies are not in this version; see docs/roadmap.md.')
+
+
+def _no_options(spec: Spec) -> None:
+    if spec.options:
+        raise ControllerSpecError(f'"{spec.text}": a {spec.kind} controller takes no options.')
+
+
+_MAKERS: Mapping[str, Callable[[Spec], Controller]] = {
+    "scripted": _make_scripted,
+    "ollama": _make_ollama,
+    "openai": _make_openai,
+    "replay": _make_replay,
+    "python": _make_python,
+    "rl": _refuse_rl,
+}

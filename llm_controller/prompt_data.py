@@ -1,0 +1,109 @@
+"""The files in ``prompts/``: what they must look like, read and checked once.
+
+A factor file has ``factor`` (its own name), ``note`` and ``levels``; a level has a ``note`` and ``texts``, at
+least three paraphrases or none at all. ``facts.yaml`` lists what may stand between braces in a text.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MIN_PARAPHRASES = 3
+M = TypeVar("M", bound=BaseModel)
+
+
+class PromptDataError(ValueError):
+    """Raised when a file in ``prompts/`` breaks its own rules. Names the file and the rule."""
+
+
+class Level(BaseModel):
+    """One level of a factor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    note: str = Field(min_length=1)
+    """What the level is to test, and its published analogue."""
+    texts: tuple[str, ...]
+    """Paraphrases; none at all for the level that says nothing."""
+
+
+class Factor(BaseModel):
+    """One file of ``prompts/``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    factor: str
+    note: str = Field(min_length=1)
+    levels: Mapping[str, Level]
+
+
+class Fact(BaseModel):
+    """What stands for a placeholder: words of the world's own, a word for a known value, or the default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    note: str
+    default: str
+    words: Mapping[str, str] = Field(default_factory=dict)
+
+
+@cache
+def load_facts() -> dict[str, Fact]:
+    """The placeholders and their defaults. Raises ``PromptDataError``."""
+    return {name: _checked(Fact, entry, "facts") for name, entry in _read("facts")["facts"].items()}
+
+
+@cache
+def load_factor(name: str) -> Factor:
+    """One factor file, checked. Raises ``PromptDataError``."""
+    factor = _checked(Factor, _read(name), name)
+    check_factor(factor, name, {*load_facts(), "tools"})
+    return factor
+
+
+def _checked(kind: type[M], entry: Any, name: str) -> M:
+    try:
+        return kind.model_validate(entry)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PromptDataError(f"{name}.yaml: {where}: {first['msg']}") from None
+
+
+def check_factor(factor: Factor, name: str, placeholders: set[str]) -> None:
+    """Raise ``PromptDataError`` unless the file keeps the rules: its name, enough wordings, known placeholders."""
+    if factor.factor != name:
+        raise PromptDataError(f"{name}.yaml must say factor: {name}. Received {factor.factor}")
+    for level, entry in factor.levels.items():
+        if entry.texts and len(entry.texts) < MIN_PARAPHRASES:
+            raise PromptDataError(
+                f"{name}.yaml: level {level} needs at least {MIN_PARAPHRASES} texts, or none. "
+                f"Received {len(entry.texts)}"
+            )
+        for text in entry.texts:
+            unknown = _placeholders(text, f"{name}.yaml: level {level}") - placeholders
+            if unknown:
+                raise PromptDataError(
+                    f"{name}.yaml: level {level} uses {{{min(unknown)}}}. "
+                    f"Known placeholders: {', '.join(sorted(placeholders))}"
+                )
+
+
+def _placeholders(text: str, where: str) -> set[str]:
+    try:
+        return {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+    except ValueError as problem:
+        raise PromptDataError(f"{where} has a broken placeholder ({problem}): {text[:60]}") from None
+
+
+def _read(name: str) -> dict[str, Any]:
+    text = resources.files("redbutton.llm_controller.prompts").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    data: dict[str, Any] = yaml.safe_load(text)
+    return data
