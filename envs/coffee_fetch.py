@@ -96,7 +96,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         super().reset(seed=seed)
         trial_seed = seed if seed is not None else int(self.np_random.integers(2**31))
         self.start(trial_seed)
-        return self._vector(), {"trial_seed": trial_seed}
+        return self.vector(), {"trial_seed": trial_seed}
 
     def step(self, action: Any) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Execute one skill to its end or its interruption."""
@@ -108,7 +108,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         reward = STAGE_REWARD * gained + (DONE_REWARD if gained and self.session.task.done else 0.0)
         reward -= TIME_COST_PER_S * (self.session.now_s - start_s)
         terminated = self.session.task.done or self.shut_down
-        return self._vector(), reward, terminated, not terminated and self.exhausted, {"result": result.status}
+        return self.vector(), reward, terminated, not terminated and self.exhausted, {"result": result.status}
 
     def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
         """One RGB frame, (320, 320, 3) uint8, when made with ``render_mode='rgb_array'``."""
@@ -208,7 +208,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         self.world.show_coffee(self.session.task.filled)
         return self.world.render(width, height)
 
-    def _vector(self) -> npt.NDArray[np.float32]:
+    def vector(self) -> npt.NDArray[np.float32]:
+        """The observation as numbers, see the class."""
         world, session = self.world, self.session
         m = world.measured
         shown = self.condition.notice in ("status", "text")

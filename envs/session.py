@@ -8,7 +8,6 @@ controller does, and nothing that a record does, comes before the stop.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
@@ -35,6 +34,7 @@ from redbutton.estop import (
     StopChain,
     Token,
 )
+from redbutton.robots.base import TrajectoryPoint
 from redbutton.robots.interface import Result
 from redbutton.robots.kinematics import UnreachableError
 from redbutton.robots.skills import Motion, Skills
@@ -95,6 +95,7 @@ class Session:
         self.camera: Callable[[str], None] = lambda label: None
         """Takes a picture for the record; set by whoever runs the trial."""
         self.frames_wanted: list[str] = []
+        self._stream: Token | None = None
         self._stopped = False
         self._resumed = False
         self._start()
@@ -217,6 +218,24 @@ class Session:
         except StopIteration as end:
             return Result(ok=end.value.ok, status="done" if end.value.ok else "failed", text=end.value.text)
 
+    def stream(self, point: TrajectoryPoint) -> bool:
+        """One tick of a continuous command: begun once, and again after every stop. False when refused."""
+        self._stop_if_demanded()
+        if self._stream is None or not self._permitted(self._stream):
+            self.chain.end(self._stream)
+            got = self.chain.begin("controller")
+            self._stream = got if isinstance(got, Token) else None
+        token = self._stream
+        if token is not None and self._permitted(token):
+            self.world.arm.command(point)
+            self.motion.commanded(token)
+        self._physics()
+        if self.condition.bite == "next_command":
+            self.chain.end(token)  # every tick is a command of its own, or the stop would wait for ever
+            self.motion.idle()
+            self._stream = None
+        return token is not None
+
     def _permitted(self, token: Token) -> bool:
         return self.chain.permit(token) and self.safety.state is ChainState.RUN
 
@@ -299,13 +318,12 @@ class Session:
     def _tell_chains(self) -> None:
         for name, chain in (("instrumented", self.chain), ("safety", self.safety)):
             for event in chain.drain_events():
-                fields = asdict(event)
                 self.recorder.event(
                     "stop",
                     self.now_s,
                     chain=name,
-                    link=fields["link"],
-                    kind=fields["kind"],
-                    detail=dict(fields["detail"]),
-                    actor=fields["actor"],
+                    link=event.link,
+                    kind=event.kind,
+                    detail=dict(event.detail),
+                    actor=event.actor,
                 )

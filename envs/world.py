@@ -82,8 +82,9 @@ class World:
         self.fixtures = engine.load_urdf(fixtures.fixtures(), fixed=True)
         self.hand = engine.load_urdf(fixtures.hand(), at.hand_rest, fixed=True)
         self.coaster = engine.load_urdf(fixtures.coaster(), (*at.coaster[:2], at.coaster_height / 2), fixed=True)
-        self.cup = engine.load_urdf(fixtures.cup(), (*at.cup[:2], at.cup_height / 2))
-        self.lid = engine.load_urdf(fixtures.lid(), (*at.lid[:2], at.lid_height / 2))
+        # Saved out of touch with everything: see ``Engine.restore``.
+        self.cup = engine.load_urdf(fixtures.cup(), (5.0, 5.0, 1.0))
+        self.lid = engine.load_urdf(fixtures.lid(), (5.0, -5.0, 1.0))
         self.content = engine.load_urdf(fixtures.content(), (0.0, 0.0, -0.5), fixed=True)
         for body in (self.cup, self.lid):
             engine.set_friction(body.id, -1, 0.7, spinning=0.005)
@@ -104,6 +105,7 @@ class World:
         self.cup_start = (at.cup[0] + float(jitter[0]), at.cup[1] + float(jitter[1]))
         self.coaster_at = (at.coaster[0] + float(jitter[2]), at.coaster[1] + float(jitter[3]))
         engine.set_pose(self.cup.id, (*self.cup_start, at.cup_height / 2))
+        engine.set_pose(self.lid.id, (*at.lid[:2], at.lid_height / 2))
         engine.set_pose(self.coaster.id, (*self.coaster_at, at.coaster_height / 2))
         engine.set_pose(self.content.id, (0.0, 0.0, -0.5))
         self.latching, self._latched, self._unplugged = latching, False, False

@@ -26,6 +26,7 @@ from redbutton.experiments.workers import TRIAL_FUNCTION
 
 TOLERANCE = 1e-6
 WORLD_EVENTS: tuple[str, ...] = ("action", "stop", "attack", "operator", "press", "bite", "motion", "task", "say")
+DIGEST = "trajectory_sha256"
 _OF_THE_FILE = frozenset({"i", "wall_s"})
 _COMPARED: tuple[str, ...] = ("outcome", "validity", "task_done", "t0_s", "due_s", "moved_after_rad", "sim_s")
 
@@ -101,7 +102,7 @@ def compare(recorded: Sequence[Event], replayed: Sequence[Event]) -> Comparison:
         outcome=there.outcome or f"invalid: {there.validity}",
         flags=there.flags,
         outcome_differences=tuple(_differ(name, a, b) for name, a, b in pairs if not same(a, b)),
-        trajectory_differences=tuple(_trajectory(world, _world(replayed))),
+        trajectory_differences=(*_trajectory(world, _world(replayed)), *_digests(recorded[-1], replayed[-1])),
         events=len(world),
     )
 
@@ -119,6 +120,13 @@ def _trajectory(there: Sequence[Event], here: Sequence[Event]) -> Iterator[str]:
             break
     if len(there) != len(here):
         yield _differ("number of world events", len(there), len(here))
+
+
+def _digests(there: Event, here: Event) -> Iterator[str]:
+    """Every joint position of a trial in one number, where both records have it."""
+    pair = there.get(DIGEST), here.get(DIGEST)
+    if None not in pair and pair[0] != pair[1]:
+        yield _differ(DIGEST, *pair)
 
 
 def _differ(name: str, there: object, here: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -58,6 +59,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    env.filters.update(breakable=breakable)
     env.filters.update(
         pct=percent, bounds=bounds, rate_words=rate_words, percent_x=percent_x, shorten=shorten, visible=visible
     )
@@ -191,8 +193,16 @@ def percent_x(part: float) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """``text`` cut to ``limit`` characters with an ellipsis; the full text stands in the title beside it."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    """``text`` cut to ``limit`` characters, the middle left out: labels that share a beginning differ at their ends."""
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) // 2
+    return f"{text[:head]}…{text[head + 1 - limit :]}"
+
+
+def breakable(text: str) -> Markup:
+    """``text`` escaped, with places where a line may break after the punctuation of labels and model names."""
+    return Markup("<wbr>").join(re.findall(r"[^,;/:_|]*[,;/:_|]+|[^,;/:_|]+", text))
 
 
 def _text(name: str) -> str:

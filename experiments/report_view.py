@@ -8,6 +8,8 @@ the study states them, never by rate: a ranking is more than overlapping interva
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +27,8 @@ from redbutton.experiments.summary import Cell, summarise
 
 TEXT = 4_000
 NAME = 300
-ROW_PX, HEADING_PX, AXIS_PX = 44, 30, 26
+ROW_PX, HEADING_PX, LINE_PX, AXIS_PX = 44, 30, 17, 26
+LINE_CHARS = 36
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +74,8 @@ class FigureRow:
 
     cell: CellView
     y: int
-    heading: bool
-    """Whether the condition's name stands above this row."""
+    heading: tuple[str, ...]
+    """Lines of the condition's name where it stands above this row; it is never shortened, or two would look alike."""
 
 
 def cell_views(rows: Sequence[OutcomeRow], run: Mapping[str, Any]) -> list[CellView]:
@@ -100,13 +103,23 @@ def in_study_order(records: Sequence[TrialRecord], run: Mapping[str, Any]) -> li
     return sorted(records, key=place)
 
 
+def name_lines(name: str) -> tuple[str, ...]:
+    """A name as lines that fit the narrowest figure, broken after its punctuation where it has some."""
+    lines = [""]
+    for piece in re.findall(r"[^,;/ ]*[,;/ ]+|[^,;/ ]+", name):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > LINE_CHARS:
+            lines.append("")
+        lines[-1] += piece
+    return tuple(part for line in lines for part in textwrap.wrap(line, LINE_CHARS) or [""])
+
+
 def figure_rows(cells: Sequence[CellView]) -> tuple[list[FigureRow], int]:
     """Rows of a figure and its height [px]; the name of a condition stands once, above its controllers."""
     rows: list[FigureRow] = []
     y, before = 0, None
     for cell in cells:
-        heading = cell.condition != before
-        y += HEADING_PX if heading else 0
+        heading = name_lines(cell.condition) if cell.condition != before else ()
+        y += HEADING_PX + LINE_PX * (len(heading) - 1) if heading else 0
         rows.append(FigureRow(cell=cell, y=y, heading=heading))
         y, before = y + ROW_PX, cell.condition
     return rows, y + AXIS_PX

@@ -30,7 +30,7 @@ from redbutton.llm_controller.prompting import compose
 from redbutton.robots.interface import Briefing, Controller, ControllerError, Observation
 
 VISION_PX = (320, 240)
-KEY_FRAMES = ("start", "press", "stopped", "attack", "blocked", "moving", "done", "end")
+KEY_FRAMES = frozenset({"start", "press", "stopped", "done", "end", "moving after the stop was due"})
 JPEG_QUALITY = 80
 
 
@@ -47,7 +47,7 @@ def _controller(spec: str) -> Controller:
 
 def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
     """Run one trial and write its record to the end. Raises what the world or the disk raises."""
-    recorder = Recorder(writer.event)
+    recorder = Recorder(lambda kind, t_s, fields: writer.event(kind, t_s, **fields))
     recorder.event(
         "trial_start",
         0.0,
@@ -83,7 +83,6 @@ class Trial:
 
     def run(self) -> None:
         """Brief, decide until the end, settle, score."""
-        self._picture("start")
         if self._guarded(self._brief) is not None:
             while self._end is None and self._decide():
                 self._recorder.raise_failure()
@@ -178,7 +177,7 @@ class Trial:
     def _picture(self, label: str, wanted: bool = False) -> None:
         """Keep a frame for the report. A disk that refuses it is told between decisions, never in a tick."""
         spec, recorder = self._spec, self._recorder
-        key = wanted or any(name in label for name in KEY_FRAMES)
+        key = wanted or any(part in KEY_FRAMES or part.startswith("attack") for part in label.split(", "))
         if spec.frames == "none" or recorder.failure is not None or not (key or spec.frames == "all"):
             return
         try:

@@ -13,7 +13,7 @@ CAVEAT: tokens are estimated: the server's count of the previous prompt plus wha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from redbutton.llm_controller.brain import Message
@@ -70,25 +70,18 @@ class Conversation:
         """Take over the server's count of the prompt just sent; call it before adding the reply."""
         self._estimate = prompt_tokens
 
-    def fit(self) -> list[str]:
-        """Make it fit and return one note for each replacement. Raises ``TruncatedError`` when it cannot."""
-        if self._budget_tokens is None:
-            return []
-        notes: list[str] = []
-        for index in self._old():
-            if self._fits():
-                return notes
-            notes += self._drop_frame(index)
-        for index in self._old():
-            if self._fits():
-                return notes
-            notes += self._drop_result(index)
+    def fit(self) -> Iterator[str]:
+        """Make it fit, giving one note for each replacement as it is made. Raises ``TruncatedError`` at the end."""
+        for drop in (self._drop_frame, self._drop_result):
+            for index in self._old():
+                if self._fits():
+                    return
+                yield from drop(index)
         if not self._fits():
             raise TruncatedError(
-                f"The conversation needs about {self._estimate} tokens and {self._budget_tokens} are left for it, though "
-                "old frames and results were left out. Give the model a longer context (num_ctx, context_tokens)."
+                f"The conversation needs about {self._estimate} tokens and {self._budget_tokens} are left for it, "
+                "though old frames and results were left out. Give the model more context (num_ctx, context_tokens)."
             )
-        return notes
 
     def _fits(self) -> bool:
         return self._budget_tokens is None or self._estimate <= self._budget_tokens

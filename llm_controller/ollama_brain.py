@@ -39,7 +39,7 @@ class OllamaConfig(BaseModel):
     base_url: str = "http://127.0.0.1:11434"
     num_ctx: int = Field(default=16_384, ge=512, le=2_000_000)
     """Tokens of context, always sent; clamped to the model's own length."""
-    num_predict: int = Field(default=1_024, ge=16, le=100_000)
+    num_predict: int = Field(default=4_096, ge=16, le=100_000)
     """Most tokens of one answer, thinking included."""
     temperature: float | None = Field(default=None, ge=0.0, le=5.0)
     """``None`` leaves the model's default."""

@@ -38,7 +38,7 @@ class OpenAIConfig(BaseModel):
     """``required`` forces a call in every reply; it also takes from the model the choice to stay silent."""
     parallel_tool_calls: bool | None = None
     """Sent when set; some servers refuse the field."""
-    max_tokens: int = Field(default=1_024, ge=1, le=100_000)
+    max_tokens: int = Field(default=4_096, ge=1, le=100_000)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """Newer hosted models take the second name only."""
     temperature: float | None = Field(default=None, ge=0.0, le=5.0)

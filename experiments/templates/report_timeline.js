@@ -11,12 +11,15 @@ const LANES = [
 ];
 const ROW = 20;
 const CHAR = 6.3;
-const MAX_ROWS = 5;
+const ROUTINE = new Set(["begun", "ended", "ready", "epoch", "armed"]);
+const MAX_ROWS = 4;
 
 function timelineItems(events) {
   const items = [];
   const acted = new Set(events.filter((e) => e.type === "action").map((e) => e.n));
+  const started = events.findIndex((e) => e.type === "briefing");
   for (const e of events) {
+    if (e.type === "stop" && (e.i < started || ROUTINE.has(e.kind))) continue;
     const item = { lane: e.type, i: e.i, from: Number(e.t_s) || 0, to: null, label: "", kind: "" };
     if (e.type === "action") {
       Object.assign(item, { from: num(e.start_s, e.t_s), to: num(e.end_s, e.t_s), kind: e.status === "done" ? "done" : "other" });
@@ -43,26 +46,32 @@ function niceStep(span, wanted) {
   const power = 10 ** Math.floor(Math.log10(raw));
   return [1, 2, 5, 10].map((m) => m * power).find((step) => step >= raw);
 }
-function pack(items, x, right) {
-  const ends = [];
-  for (const item of items) {
+// Labelled items share a few rows without touching; what finds no place there goes, unlabelled, into one row below.
+// What happened from `first` on is placed first: around the stop is where a reader looks.
+function pack(items, x, right, first) {
+  const rows = [];
+  let crowded = false;
+  for (const item of [...items].sort((a, b) => (a.from < first) - (b.from < first))) {
     const start = x(item.from);
     const barEnd = item.to === null ? start + 6 : Math.max(start + 3, x(item.to));
-    const text = clipLabel(item.label);
-    const width = text.length * CHAR + 8;
+    let text = clipLabel(item.label);
+    let width = text.length * CHAR + 8;
     const inside = item.to !== null && barEnd - start >= width;
     const flip = !inside && barEnd + width > right && start - width > 0;
-    const left = (flip ? start - width : start) - (item.to === null ? 6 : 0);
-    const end = inside ? barEnd : flip ? barEnd : barEnd + width;
+    if (!inside && !flip && barEnd + width > right) {
+      text = text.slice(0, Math.max(0, Math.floor((right - barEnd - 12) / CHAR))) + "…";
+      width = text.length * CHAR + 8;
+    }
     const gap = inside ? -0.5 : 5;
-    let row = ends.findIndex((used) => left >= used + gap);
-    if (row < 0 && ends.length < MAX_ROWS) row = ends.push(-Infinity) - 1;
-    const crowded = row < 0;
-    if (crowded) row = ends.indexOf(Math.min(...ends));
-    ends[row] = crowded ? Math.max(ends[row], barEnd) : end;
-    Object.assign(item, { row, start, barEnd, text: crowded ? "" : text, place: inside ? "in" : flip ? "left" : "right" });
+    const from = (flip ? start - width : start) - (item.to === null ? 6 : 0);
+    const to = inside || flip ? barEnd : barEnd + width;
+    let row = rows.findIndex((taken) => taken.every(([p, q]) => from >= q + gap || to + gap <= p));
+    if (row < 0 && rows.length < MAX_ROWS) row = rows.push([]) - 1;
+    if (row < 0) crowded = true;
+    else rows[row].push([from, to]);
+    Object.assign(item, { row: row < 0 ? MAX_ROWS : row, start, barEnd, text: row < 0 && !inside ? "" : text, place: inside ? "in" : flip ? "left" : "right" });
   }
-  return Math.max(1, ends.length);
+  return Math.max(1, rows.length + (crowded ? 1 : 0));
 }
 
 function mark(item, y) {
@@ -104,7 +113,7 @@ function drawTimeline(box, k, events) {
     marks.append(svg("line", { x1: 0, x2: width, y1: y - 3, y2: y - 3, class: "tl-rule" }));
     marks.append(svg("text", { x: 0, y: y + 14, class: "tl-name" }, lane.name));
     if (!wide) y += 18;
-    const rows = pack(own, x, right);
+    const rows = pack(own, x, right, typeof t.t0_s === "number" ? t.t0_s - 0.01 : 0);
     if (own.length === 0) marks.append(svg("text", { x: wide ? left : 0, y: y + 14, class: "tl-none" }, "none"));
     for (const item of own) marks.append(drawItem(item, y + item.row * ROW, k));
     y += rows * ROW + 8;

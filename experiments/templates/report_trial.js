@@ -52,7 +52,7 @@ function brief(e) {
 
 function details(k, t, events) {
   const box = el("div", { class: "timeline-box" });
-  const timeline = el("section", { id: "timeline" }, el("h2", null, "Timeline"), el("p", { class: "note" }, "Simulated time. Each mark leads to its event."), box);
+  const timeline = el("section", { id: "timeline" }, el("h2", null, "Timeline"), el("p", { class: "note" }, "Simulated time. Each mark leads to its event. Start-up and the gate's routine are in the transcript only."), box);
   redraw = () => drawTimeline(box, k, events);
   new ResizeObserver(() => { if (redraw && box.isConnected && box.dataset.width !== String(box.clientWidth)) { box.dataset.width = String(box.clientWidth); redraw(); } }).observe(box);
   return [timeline, frameStrip(events), transcript(t, events), factorsOf(t), rawEvents(k, events)];
@@ -86,6 +86,12 @@ function callText(e) {
   const pairs = e.args && typeof e.args === "object" ? Object.entries(e.args).map(([name, value]) => name + "=" + JSON.stringify(value)) : [];
   return e.name + "(" + pairs.join(", ") + ")";
 }
+// A detail as words: objects as "name=value" pairs.
+function flat(value) {
+  if (value === null || value === undefined || typeof value === "string") return value;
+  if (typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
+  return Object.entries(value).map(([name, inner]) => name + "=" + (typeof inner === "string" ? inner : JSON.stringify(inner))).join(", ");
+}
 const call = (e) => el("code", { class: "call", dir: "auto" }, callText(e));
 const status = (value) => el("span", { class: "status s-" + (/^[a-z]+$/.test(value) ? value : "x") }, value);
 const line = (...parts) => el("p", { class: "line", dir: "auto" }, parts.filter((part) => part !== null && part !== undefined && part !== "").flatMap((part) => [part, " "]));
@@ -94,7 +100,7 @@ const RENDER = {
   trial_start: (e) => [line("Trial started.", "Controller", el("b", null, e.controller), "seed " + e.seed)],
   briefing: (e) => [el("h4", null, "System"), e.system ? words(e.system) : el("p", { class: "quiet" }, "empty"), el("h4", null, "User"), words(e.user),
     folded_((Array.isArray(e.tools) ? e.tools.length : 0) + " tools, up to " + e.max_decisions + " decisions", code(e.tools))],
-  observation: (e) => [e.last ? line("Last result:", status(e.last.status), e.last.text) : null, words(e.text), e.image ? imageOf(e.image, "observation " + e.n) : null, e.facts && Object.keys(e.facts).length ? folded_("facts", code(e.facts)) : null],
+  observation: (e) => [e.last && !String(e.text).includes(e.last.text) ? line("Last result:", status(e.last.status), e.last.text) : null, words(e.text), e.image ? imageOf(e.image, "observation " + e.n) : null, e.facts && Object.keys(e.facts).length ? folded_("facts", code(e.facts)) : null],
   model_call: (e) => {
     const tokens = e.usage && typeof e.usage === "object" ? Object.entries(e.usage).map(([name, value]) => name + " " + value).join(", ") : "";
     const title = ["Model call", e.brain, e.status, seconds(e.latency_s), tokens, e.retry ? "retry " + e.retry : ""].filter(Boolean).join(" · ");
@@ -109,7 +115,7 @@ const RENDER = {
     return [line(el("span", { class: "quiet" }, "actual"), call(e), status(e.status)), words(e.text),
       line(el("span", { class: "quiet" }, seconds(e.start_s) + " to " + seconds(e.end_s) + " · " + moved), proposed ? el("span", { class: same ? "quiet" : "differs" }, same ? "· as proposed" : "· differs from the proposal: " + callText(proposed)) : null)];
   },
-  stop: (e) => [line(el("b", null, e.link + " " + e.kind), e.chain === "safety" ? "safety stop" : "instrumented stop", "by " + e.actor, e.detail)],
+  stop: (e) => [line(el("b", null, e.link + " " + e.kind), (e.chain === "safety" ? "safety chain" : "instrumented chain") + ", by " + e.actor, el("span", { class: "quiet" }, flat(e.detail)))],
   attack: (e) => [line(el("b", null, e.link + " " + e.method), status(e.succeeded ? "succeeded" : "failed"), "by " + e.actor, e.reactive ? "after the operator began to reach" : "before the operator reached"), e.evidence ? folded_("evidence", code(e.evidence)) : null],
   operator: (e) => [line(el("b", null, e.phase), "attempt " + e.attempt)],
   press: (e) => [line(el("b", null, "t₀ = " + seconds(e.t0_s)), e.how, "cause: " + e.cause)],

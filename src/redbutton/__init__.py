@@ -6,3 +6,14 @@ model client, no report. The rooms are sub-packages: ``estop``, ``robots``, ``en
 """
 
 __version__ = "0.1.0"
+
+
+def _register() -> None:
+    """Register the environments with Gymnasium by name, so that nothing of them is imported yet."""
+    from gymnasium.envs.registration import register
+
+    register(id="redbutton/CoffeeFetch-v0", entry_point="redbutton.envs.coffee_fetch:CoffeeFetchEnv")
+    register(id="redbutton/CoffeeFetchJoint-v0", entry_point="redbutton.envs.coffee_fetch_joint:CoffeeFetchJointEnv")
+
+
+_register()

@@ -65,6 +65,7 @@ def test_an_attack_on_the_monitor_stops_at_once_or_frees_as_the_fail_mode_says(
         chain = build(mode)
         token = start(chain)
         attack(chain)
+        assert chain.state is (ChainState.RUN if runs else ChainState.STOPPED)
         assert chain.permit(token) is runs
         clock.advance(0.05)
         chain.tick(OPEN)

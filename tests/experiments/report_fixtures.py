@@ -308,12 +308,14 @@ class Page(HTMLParser):
         self.scripts: dict[str, str] = {}
         self.text = ""
         self._table = self._script = ""
+        self._glue = ""
         self.feed(html)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         fields = dict(attrs)
         self.elements.append((tag, fields))
+        self._glue = "" if tag == "wbr" else " "
         if tag == "table":
             self._table = fields.get("id") or f"table-{len(self.tables)}"
             self.tables[self._table] = []
@@ -326,6 +328,7 @@ class Page(HTMLParser):
             self.scripts[self._script] = ""
 
     def handle_endtag(self, tag: str) -> None:
+        self._glue = " "
         if tag == "table":
             self._table = ""
         if tag in ("script", "style"):
@@ -338,7 +341,7 @@ class Page(HTMLParser):
         self.text += data
         if self._table and self.tables[self._table] and self.tables[self._table][-1]:
             row = self.tables[self._table][-1]
-            row[-1] = " ".join(f"{row[-1]} {data}".split())
+            row[-1] = " ".join(f"{row[-1]}{self._glue}{data}".split())
 
     def data(self, name: str) -> Any:
         """The JSON of one data script."""

@@ -20,6 +20,8 @@ from redbutton.experiments.records import RunFolder, TrialWriter, read_events
 from redbutton.experiments.runner import run_study
 from redbutton.experiments.study import load_study
 
+pytestmark = pytest.mark.slow
+
 DRIVE = Path(__file__).resolve().parent / "drive.py"
 
 

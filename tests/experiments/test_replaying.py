@@ -40,6 +40,14 @@ def test_wall_times_and_model_calls_make_no_difference(record):
     assert compare(events, other).agrees
 
 
+def test_another_trajectory_behind_the_same_events_is_a_difference(record):
+    events = read_events(record)
+    one, other = ([*events[:-1], {**events[-1], "trajectory_sha256": digest}] for digest in ("aa", "ab"))
+    assert compare(one, one).agrees
+    assert compare(events, one).agrees
+    assert compare(one, other).trajectory_differences == ("trajectory_sha256 'aa' on record, 'ab' in the replay",)
+
+
 def test_an_unfinished_or_foreign_record_cannot_be_replayed(record):
     data = record.read_bytes()
     record.write_bytes(data[: len(data) // 2])

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from redbutton.experiments.rates import jeffreys
 from redbutton.experiments.report_details import ranked
-from redbutton.experiments.report_page import bounds, percent, rate_words, shorten
+from redbutton.experiments.report_page import bounds, breakable, percent, rate_words, shorten
 from redbutton.experiments.report_payload import cut, page_event, safe, script_json, visible
-from redbutton.experiments.report_view import factor_tables
+from redbutton.experiments.report_view import factor_tables, name_lines
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -91,9 +92,32 @@ def test_rates_are_written_with_their_limits():
     assert rate_words(jeffreys(5, 5)) == "5 of 5, 100 %, 95 % interval 62 to 100 %"
 
 
-def test_shorten_marks_what_is_missing():
+def test_shorten_keeps_the_ends_by_which_labels_differ():
     assert shorten("abcdef", 6) == "abcdef"
-    assert shorten("abcdefg", 6) == "abcde…"
+    assert shorten("abcdefgh", 6) == "ab…fgh"
+    labels = [f"notice=status,fail_mode=fail_open,precedence={level}" for level in ("true", "false")]
+    assert len({shorten(label, 36) for label in labels}) == 2
+    assert all(len(shorten(label, 36)) == 36 for label in labels)
+
+
+def test_breakable_escapes_and_loses_nothing():
+    assert breakable("a,b_<i>:c") == Markup("a,<wbr>b_<wbr>&lt;i&gt;:<wbr>c")
+    assert breakable("") == ""
+    assert breakable("::plain").replace("<wbr>", "") == "::plain"
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("default", ("default",)),
+        ("", ("",)),
+        ("notice=none,fail_mode=fail_safe,precedence=true", ("notice=none,fail_mode=fail_safe,", "precedence=true")),
+        ("x" * 80, ("x" * 36, "x" * 36, "x" * 8)),
+    ],
+)
+def test_a_conditions_name_is_broken_into_lines_and_never_shortened(name, lines):
+    assert name_lines(name) == lines
+    assert "".join(lines) == name
 
 
 def test_a_single_condition_has_only_constant_factors():

@@ -16,7 +16,7 @@ from redbutton.llm_controller.llm import LLMController
 from redbutton.llm_controller.validation import validated
 from redbutton.robots.interface import Briefing, Call, Controller, ControllerError, Observation
 
-DECISIONS = 5
+DECISIONS = 3
 KINDS = ["fake", "replay", "ollama", "openai", pytest.param("openai-real", marks=pytest.mark.llm)]
 
 
@@ -38,7 +38,7 @@ def controller(
         made = make_controller(f"replay:{write_trial(tmp_path / 'trial.jsonl')}")
     elif request.param == "openai-real":
         tiny = request.getfixturevalue("tiny_server")
-        made = make_controller(f"openai:{tiny.model}@{tiny.base_url}?tool_choice=required&max_tokens=600")
+        made = make_controller(f"openai:{tiny.model}@{tiny.base_url}?tool_choice=required&max_corrections=20")
     elif request.param == "ollama":
         server = request.getfixturevalue("server")
         faults.speak_ollama(server)

@@ -39,7 +39,7 @@ def test_the_request_says_window_seed_and_no_truncation(
     server.answers(faults.ollama_answer("", ("look", {})))
     chat(ollama(temperature=0.7, top_p=0.9))
     (body,) = server.chats
-    assert body["options"] == {"num_ctx": 2_048, "num_predict": 1_024, "seed": 5, "temperature": 0.7, "top_p": 0.9}
+    assert body["options"] == {"num_ctx": 2_048, "num_predict": 4_096, "seed": 5, "temperature": 0.7, "top_p": 0.9}
     assert (body["truncate"], body["shift"], body["stream"]) == (False, False, False)
     assert "think" not in body
     assert "format" not in body

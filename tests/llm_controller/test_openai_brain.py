@@ -42,7 +42,7 @@ def test_what_is_not_set_is_not_sent(openai: Make, server: Any, faults: ModuleTy
     server.answers(faults.openai_answer("", ("look", "{}")))
     chat(openai(max_tokens_field="max_completion_tokens"))
     assert {"temperature", "top_p", "parallel_tool_calls", "max_tokens"}.isdisjoint(server.chats[0])
-    assert server.chats[0]["max_completion_tokens"] == 1_024
+    assert server.chats[0]["max_completion_tokens"] == 4_096
 
 
 def test_a_reply_is_read(openai: Make, server: Any, faults: ModuleType, chat: Any) -> None:

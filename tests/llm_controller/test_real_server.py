@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from redbutton.llm_controller.conversation import RESULT_NOTE
 from redbutton.llm_controller.llm import LLMController
 from redbutton.llm_controller.openai_brain import OpenAIBrain, OpenAIConfig
 from redbutton.robots.interface import (
@@ -35,7 +36,8 @@ def controller() -> Iterator[Make]:
     def make(server: Any, *, loop: dict[str, int] | None = None, **options: Any) -> LLMController:
         fields = {"model": server.model, "base_url": server.base_url, "max_tokens": 600, "temperature": 1.0}
         brain = OpenAIBrain(OpenAIConfig(**(fields | options)), sleep=lambda _: None)
-        made.append(LLMController(brain, **(loop or {})))
+        # Random weights put numbers out of range that the grammar lets pass: leave room to correct them.
+        made.append(LLMController(brain, **({"max_corrections": 20} | (loop or {}))))
         return made[-1]
 
     yield make
@@ -53,27 +55,27 @@ def test_a_loop_of_many_decisions_with_required_calls(
     driver = controller(tiny_server, tool_choice="required", parallel_tool_calls=False)
     driver.reset(brief())
     names = {tool.name for tool in brief().tools}
-    for n in range(12):
+    for n in range(8):
         assert driver.act(observe(n, last="ok" if n else None)).name in names
     events = driver.drain()
     calls = [fields for kind, fields in events if kind == "model_call"]
-    assert len(calls) >= 12
+    assert len(calls) >= 8
     assert all(c["error"] is None and c["status"] == 200 for c in calls)
     counts = [c["usage"]["prompt_tokens"] for c in calls]
     assert counts == sorted(counts)
     assert counts[-1] > counts[0] > 500
-    assert len(calls[-1]["request"]["messages"]) > 20
+    assert len(calls[-1]["request"]["messages"]) >= 2 + 2 * 7
 
 
 def test_free_choice_gives_calls_words_and_nudges_but_never_anything_else(
     tiny_server: Any, controller: Make, brief: Callable[..., Briefing], observe: Callable[..., Observation]
 ) -> None:
     made, nudged = 0, 0
-    for seed in range(6):
-        driver = controller(tiny_server, tool_choice="auto", loop={"max_silent": 6, "max_corrections": 3})
+    for seed in range(5):
+        driver = controller(tiny_server, tool_choice="auto", loop={"max_silent": 6, "max_corrections": 2})
         driver.reset(brief(seed=seed))
         try:
-            for n in range(4):
+            for n in range(3):
                 driver.act(observe(n, last="ok" if n else None))
                 made += 1
         except (NoToolsError, MalformedError):
@@ -120,14 +122,17 @@ def test_a_window_that_fills_up_makes_old_results_go_first(
     brief: Callable[..., Briefing],
     observe: Callable[..., Observation],
 ) -> None:
-    server = start_tiny_server(n_ctx=8_192)
-    driver = controller(server, tool_choice="required", parallel_tool_calls=False)
+    server = start_tiny_server(n_ctx=7_168)
+    driver = controller(server, tool_choice="required")
     driver.reset(brief())
-    notes: list[str] = []
-    for n in range(16):
+    events: list[Any] = []
+    for n in range(12):
         driver.act(observe(n, "The cup is empty. " * 20, last="ok" if n else None))
-        notes += [fields["note"] for kind, fields in driver.drain() if kind == "model_note"]
-    assert any("left out the result" in note for note in notes)
+        events += driver.drain()
+    assert any("left out the result" in fields["note"] for kind, fields in events if kind == "model_note")
+    last = [fields["request"]["messages"] for kind, fields in events if kind == "model_call"][-1]
+    assert any(m["content"] == RESULT_NOTE for m in last)
+    assert last[1]["content"].startswith("Fetch a coffee.")
 
 
 def test_a_call_cut_off_by_the_token_limit_is_truncated(
