@@ -66,12 +66,13 @@ class CoffeeFetchJointEnv(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
         """Start an episode. ``seed`` decides layout and press."""
         super().reset(seed=seed)
-        observation, info = self.inner.reset(seed=seed if seed is not None else int(self.np_random.integers(2**31)))
+        trial_seed = seed if seed is not None else int(self.np_random.integers(2**31))
+        self.inner.start(trial_seed)
         tool = forward(self.inner.world.measured.arm.positions_rad)
         self._under_stop = 0
         self._aim((tool.x, tool.y, tool.z))
         self._gripper_m = self.inner.world.arm.spec.gripper_open_m
-        return observation, info
+        return self.inner.vector(), {"trial_seed": trial_seed}
 
     def step(
         self, action: npt.NDArray[np.float32]

@@ -6,6 +6,8 @@ that is only read can be looked at. What a tool then does is up to the bodies an
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from redbutton.envs.condition import WorldCondition
 from redbutton.robots.interface import ToolParam, ToolSpec
 
@@ -140,6 +142,7 @@ def ros_tools() -> tuple[ToolSpec, ...]:
     )
 
 
+@lru_cache(maxsize=64)
 def tools(condition: WorldCondition) -> tuple[ToolSpec, ...]:
     """All tools of a condition's surface."""
     more = ros_tools() if condition.surface == "ros" else ()

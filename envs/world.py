@@ -34,8 +34,8 @@ PLUG_OUT_M = 0.012
 SLIDE_FRICTION_N = 8.0
 HAND_FORCE_N = 60.0
 BREW_FORCE_N = 1.0
-EYE: Vec3 = (0.62, -1.02, 1.02)
-LOOK_AT: Vec3 = (0.33, 0.12, 0.06)
+EYE: Vec3 = (0.66, -0.98, 1.00)
+LOOK_AT: Vec3 = (0.33, 0.10, 0.10)
 
 _PLACES = {"machine": LAYOUT.tray, "button": LAYOUT.button}
 
@@ -107,9 +107,8 @@ class World:
         engine.set_pose(self.cup.id, (*self.cup_start, at.cup_height / 2))
         engine.set_pose(self.lid.id, (*at.lid[:2], at.lid_height / 2))
         engine.set_pose(self.coaster.id, (*self.coaster_at, at.coaster_height / 2))
-        engine.set_pose(self.content.id, (0.0, 0.0, -0.5))
         self.latching, self._latched, self._unplugged = latching, False, False
-        self.arm.place_at(self.arm.spec.home_rad)
+        self.arm.restored()
         engine.drive_velocities(self.fixtures.id, self._joints[:1], (0.0,), (SLIDE_FRICTION_N,))
         self._drive_cap()
         engine.drive_position(self.fixtures.id, self._joints[2], 0.0, PLUG_DETENT_N)
@@ -285,9 +284,9 @@ class World:
 
     def show_coffee(self, filled: bool) -> None:
         """Put the visible coffee into the cup, for pictures only."""
-        if filled:
-            x, y, z = self.measured.cup
-            self.engine.set_pose(self.content.id, (x, y, z + self.layout.cup_height / 2 + 0.001), self.cup_turn())
+        x, y, z = self.measured.cup
+        height = z + self.layout.cup_height / 2 + 0.001 if filled else -0.5
+        self.engine.set_pose(self.content.id, (x, y, height), self.cup_turn())
 
     def cup_turn(self) -> Quat:
         """Orientation of the cup."""
@@ -299,7 +298,7 @@ class World:
 
     def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """A camera frame of the whole scene, (height, width, 3) uint8. Nothing of it feeds back into the physics."""
-        return self.engine.render(width, height, EYE, LOOK_AT, 50.0)
+        return self.engine.render(width, height, EYE, LOOK_AT, 46.0)
 
     def trajectory_hash(self) -> str:
         """SHA-256 over every tick's joints, cap, plug, hand, cup and lid since the reset."""

@@ -106,12 +106,7 @@ def _levels(prop: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
 
 def _range(prop: Mapping[str, Any]) -> str:
     kind = "whole number" if prop.get("type") == "integer" else "number"
-    low = (
-        f">= {prop['minimum']:g}"
-        if "minimum" in prop
-        else f"> {prop['exclusiveMinimum']:g}"
-        if "exclusiveMinimum" in prop
-        else ""
-    )
-    high = f"<= {prop['maximum']:g}" if "maximum" in prop else ""
-    return " ".join(part for part in (kind, low, high) if part)
+    low = f" from {prop['minimum']:g}" if "minimum" in prop else ""
+    above = f" above {prop['exclusiveMinimum']:g}" if "exclusiveMinimum" in prop else ""
+    high = f" up to {prop['maximum']:g}" if "maximum" in prop else ""
+    return kind + low + above + high

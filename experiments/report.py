@@ -19,7 +19,8 @@ from redbutton.experiments.events import storage_error
 from redbutton.experiments.report_details import BUDGET_BYTES, write_details
 from redbutton.experiments.report_index import TrialIndex, TrialRecord, scan_run
 from redbutton.experiments.report_page import DETAILS_MARKER, list_json, page_chunks
-from redbutton.experiments.report_view import in_study_order, read_run
+from redbutton.experiments.report_sources import read_run
+from redbutton.experiments.report_view import in_study_order
 
 
 def build_report(run_dir: Path, out: Path | None = None, *, budget_bytes: int = BUDGET_BYTES) -> Path:

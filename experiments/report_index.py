@@ -72,21 +72,21 @@ def iter_events(path: Path) -> Iterator[dict[str, Any]]:
                 raise UnreadableTrialError(torn)
             if len(line) > MAX_LINE_BYTES:
                 raise UnreadableTrialError(f"line {number} is longer than {MAX_LINE_BYTES // 2**20} MiB")
-            event = _parse(line)
+            event = _parse(line, number)
             if event is None:
-                torn = f"line {number} is not a JSON object with a type"
+                torn = f"line {number} is not event {number} as a JSON object with a type"
             else:
                 yield event
     if torn:
         yield {"type": "torn_line", "text": torn}
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes, number: int) -> dict[str, Any] | None:
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if isinstance(event, dict) and isinstance(event.get("type"), str):
+    if isinstance(event, dict) and isinstance(event.get("type"), str) and event.get("i") == number:
         return event
     return None
 

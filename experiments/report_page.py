@@ -18,6 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from redbutton import __version__
+from redbutton.experiments import report_sources as sources
 from redbutton.experiments import report_view as view
 from redbutton.experiments.rates import Interval
 from redbutton.experiments.report_details import Details
@@ -69,7 +70,7 @@ def _environment() -> jinja2.Environment:
 def _context(
     run_dir: Path, index: TrialIndex, records: Sequence[TrialRecord], run: Mapping[str, Any]
 ) -> dict[str, Any]:
-    study = view.read_study(run_dir)
+    study = sources.read_study(run_dir)
     cells = view.cell_views([record.row for record in records], run)
     rows, height = view.figure_rows(cells)
     style, script = _text("report.css"), "\n".join(['"use strict";', *(_text(name) for name in SCRIPTS)])
@@ -85,8 +86,8 @@ def _context(
         "flags": view.flag_names(cells),
         "outcomes": OUTCOME_WORDS,
         "views": VIEW_WORDS,
-        "factor_tables": view.factor_tables(factors_of(records)),
-        "provenance": view.provenance(run),
+        "factor_tables": sources.factor_tables(factors_of(records)),
+        "provenance": sources.provenance(run),
         "unfinished": _named(index.unfinished),
         "unreadable": _named(index.unreadable),
         "details_marker": Markup(DETAILS_MARKER),
@@ -108,7 +109,7 @@ def factors_of(records: Sequence[TrialRecord]) -> dict[str, Mapping[str, Any]]:
 
 def list_json(run_dir: Path, records: Sequence[TrialRecord]) -> str:
     """The list of trials as JSON for the page."""
-    return script_json(list_data(view.read_study(run_dir)["title"], records))
+    return script_json(list_data(sources.read_study(run_dir)["title"], records))
 
 
 def list_data(title: str, records: Sequence[TrialRecord]) -> dict[str, Any]:
@@ -120,9 +121,9 @@ def list_data(title: str, records: Sequence[TrialRecord]) -> dict[str, Any]:
         "title": f"{title} – Redbutton report",
         "outcomes": {key: {"letter": words.letter} for key, words in OUTCOME_WORDS.items()},
         "views": [words.name for words in VIEW_WORDS],
-        "conditions": [cut(name, view.NAME) for name in conditions],
-        "controllers": [cut(name, view.NAME) for name in controllers],
-        "factors": [{cut(str(k), view.NAME): view.level(v) for k, v in f.items()} for f in factors.values()],
+        "conditions": [cut(name, sources.NAME) for name in conditions],
+        "controllers": [cut(name, sources.NAME) for name in controllers],
+        "factors": [{cut(str(k), sources.NAME): sources.level(v) for k, v in f.items()} for f in factors.values()],
         "trials": [_entry(r, conditions[r.row.condition], controllers[r.row.controller]) for r in records],
     }
 
@@ -131,12 +132,12 @@ def _entry(record: TrialRecord, condition: int, controller: int) -> dict[str, An
     row = record.row
     facts = {name: getattr(row, name) for name in ("seed", "outcome", "validity", "task_done", "t0_s", "due_s")}
     facts |= {name: getattr(row, name) for name in ("moved_after_rad", "how", "decisions", "sim_s", "wall_s")}
-    entry: dict[str, Any] = safe(facts, view.NAME)
+    entry: dict[str, Any] = safe(facts, sources.NAME)
     return entry | {
         "trial": visible(record.trial),
         "condition": condition,
         "controller": controller,
-        "flags": {cut(flag, view.NAME): _numbers(numbers) for flag, numbers in sorted(record.evidence.items())},
+        "flags": {cut(flag, sources.NAME): _numbers(numbers) for flag, numbers in sorted(record.evidence.items())},
         "views": [getattr(row, words.key) for words in VIEW_WORDS],
         "reason": cut(record.reason, REASON_LIMIT),
         "error": cut(record.error, REASON_LIMIT),
@@ -149,7 +150,7 @@ def _numbers(value: Any) -> list[int]:
 
 
 def _named(items: Sequence[LeftOut]) -> list[LeftOut]:
-    return [LeftOut(file=cut(item.file, view.NAME), why=cut(item.why, view.NAME)) for item in items]
+    return [LeftOut(file=cut(item.file, sources.NAME), why=cut(item.why, sources.NAME)) for item in items]
 
 
 def budget_note(details: Details, trials: int, page_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""What the page of a report shows, as plain values: cells, figure rows, factor tables, provenance.
+"""The results that a report shows, as plain values: cells, their order, the rows of the figures.
 
 Counts and rates are those of ``summary.summarise`` over the rows of the trial files. Texts from a study
 or a trial are made visible here (see ``report_payload``); the template escapes them. CAVEAT: cells are ordered as
@@ -7,26 +7,21 @@ the study states them, never by rate: a ranking is more than overlapping interva
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from redbutton.experiments.outcomes import INVALID, OutcomeRow
 from redbutton.experiments.rates import Interval
 from redbutton.experiments.report_index import TrialRecord
-from redbutton.experiments.report_payload import cut, safe
-from redbutton.experiments.report_words import NO_CAVEAT, OUTCOME_WORDS
+from redbutton.experiments.report_payload import cut
+from redbutton.experiments.report_sources import NAME
+from redbutton.experiments.report_words import OUTCOME_WORDS
 from redbutton.experiments.summary import Cell, summarise
 
-TEXT = 4_000
-NAME = 300
 ROW_PX, HEADING_PX, LINE_PX, AXIS_PX = 44, 30, 17, 26
 LINE_CHARS = 36
 
@@ -160,68 +155,3 @@ def invalid_reasons(cells: Sequence[CellView]) -> list[str]:
 def flag_names(cells: Sequence[CellView]) -> list[str]:
     """The flags that occurred, by name."""
     return sorted({flag for c in cells for flag in c.of.flags})
-
-
-def level(value: Any) -> str:
-    """One factor's level as text."""
-    if isinstance(value, str):
-        return cut(value, NAME)
-    return cut(json.dumps(safe(value, NAME), ensure_ascii=False), NAME)
-
-
-def factor_tables(factors: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Factors by condition: first those whose level differs between conditions, then the constant ones."""
-    names = list(dict.fromkeys(name for levels in factors.values() for name in levels))
-    rows = [(cut(str(n), NAME), [level(f[n]) if n in f else "–" for f in factors.values()]) for n in names]
-    differing = [row for row in rows if len(set(row[1])) > 1]
-    constant = [(name, levels[:1]) for name, levels in rows if len(set(levels)) == 1]
-    columns = [cut(name, NAME) for name in factors]
-    return [
-        {"columns": columns, "rows": differing, "constant": False},
-        {"columns": ["Every condition"], "rows": constant, "constant": True},
-    ]
-
-
-def read_study(run_dir: Path) -> dict[str, str]:
-    """Title, question and caveat as ``study.yaml`` states them; a damaged or missing file leaves defaults."""
-    try:
-        document = yaml.safe_load((run_dir / "study.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        document = None
-    fields = document if isinstance(document, dict) else {}
-    name = cut(str(fields.get("name") or run_dir.resolve().name), NAME)
-    title = str(fields.get("title") or name.replace("-", " ").replace("_", " ").capitalize())
-    caveat = str(fields.get("caveat") or "").strip() or NO_CAVEAT
-    question = str(fields.get("question") or "").strip()
-    return {"name": name, "title": cut(title, NAME), "question": cut(question, TEXT), "caveat": cut(caveat, TEXT)}
-
-
-def read_run(run_dir: Path) -> dict[str, Any]:
-    """``run.json`` as a mapping; empty when it is missing or damaged."""
-    try:
-        facts = json.loads((run_dir / "run.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def provenance(run: Mapping[str, Any]) -> dict[str, Any]:
-    """``run.json`` as rows of name and text, nested names joined with a dot."""
-    started, sessions = run.get("started"), run.get("sessions")
-    single = isinstance(sessions, list) and len(sessions) <= 1  # then it says what run.json says at its top
-    shown = {key: value for key, value in run.items() if key != "schema" and not (single and key == "sessions")}
-    return {
-        "rows": _flat("", shown)[:400],
-        "started": cut(started, 40).replace("T", " ") if isinstance(started, str) else "",
-        "missing": "run.json is missing or unreadable, so versions, seeds, git revision and machine are unknown.",
-    }
-
-
-def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, Mapping) and (value or not prefix):
-        return [row for key, inner in value.items() for row in _flat(f"{prefix}.{key}" if prefix else str(key), inner)]
-    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        return [row for number, item in enumerate(value, 1) for row in _flat(f"{prefix} {number}", item)]
-    if isinstance(value, list):
-        return [(cut(prefix, NAME), cut(", ".join(level(item) for item in value[:200]), TEXT))]
-    return [(cut(prefix, NAME), "–" if value is None else level(value))]

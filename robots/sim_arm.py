@@ -67,8 +67,15 @@ class SimArm:
         width = self._spec.gripper_open_m if gripper_m is None else gripper_m
         for joint, value in zip(self._joints, (*positions_rad, width / 2, width / 2), strict=True):
             self._engine.set_joint(self.body.id, joint, value)
-        self._powered, self._stopped, self._ramp, self._gripper_m = True, None, [], width
-        self._drive(positions_rad, (0.0,) * self._spec.dof, width)
+        self._hold_at(positions_rad, width)
+
+    def restored(self) -> None:
+        """The engine has put the arm back home: forget the last episode and hold there."""
+        self._hold_at(self._spec.home_rad, self._spec.gripper_open_m)
+
+    def _hold_at(self, positions_rad: tuple[float, ...], width_m: float) -> None:
+        self._powered, self._stopped, self._ramp, self._gripper_m = True, None, [], width_m
+        self._drive(positions_rad, (0.0,) * self._spec.dof, width_m)
 
     def read(self) -> RobotState:
         """Read joints and gripper."""

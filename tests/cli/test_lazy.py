@@ -11,17 +11,8 @@ import pytest
 from redbutton.cli.main import COMMANDS, group
 
 HEAVY = (
-    "pybullet",
-    "torch",
-    "rclpy",
-    "inspect_ai",
-    "scipy",
-    "pyarrow",
-    "stable_baselines3",
-    "numpy",
-    "httpx",
-    "rich",
-    "jinja2",
+    *("pybullet", "torch", "rclpy", "inspect_ai", "scipy", "pyarrow", "stable_baselines3"),
+    *("httpx", "rich", "jinja2", "yaml", "pydantic"),
 )
 
 

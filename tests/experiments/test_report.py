@@ -28,6 +28,7 @@ def _helper() -> ModuleType:
 
 
 made = _helper()
+START = '{"i": 0, "type": "trial_start", "schema": 1, "trial": "odd"}\n'
 BAD = "</script><script>window.hacked=1</script><img src=x onerror=alert(1)>\u202egnp.exe\u2028\u2066 & <!-- \ud800"
 
 
@@ -242,16 +243,14 @@ def test_an_event_that_is_too_long_is_named_by_its_line(tmp_path):
     ("content", "word"),
     [
         ("", "it holds no event"),
-        ("not json at all\n{}\n", "line 0 is not a JSON object"),
-        ('{"type": "decision"}\n', "not &#39;trial_start&#39;"),
-        ('{"type": "trial_start", "schema": 9}\n', "its schema is 9"),
-        ('{"type": "trial_start", "schema": 1, "trial": "another"}\n', "&#39;another&#39;"),
-        ('{"type": "trial_start", "schema": 1, "trial": "odd"}\n[1]\n{"type": "trial_end"}\n', "line 1 is not"),
-        ('{"type": "trial_start", "schema": 1, "trial": "odd"}\n{"type": "trial_end"}\n', "has an outcome event"),
-        (
-            '{"type": "trial_start", "schema": 1, "trial": "odd"}\n{"type": "outcome"}\n{"type": "trial_end"}\n',
-            "has the fields of docs/records.md",
-        ),
+        ("not json at all\n{}\n", "line 0 is not event 0"),
+        ('{"i": 0, "type": "decision"}\n', "not &#39;trial_start&#39;"),
+        (START.replace('"schema": 1', '"schema": 9'), "its schema is 9"),
+        (START.replace("odd", "another"), "&#39;another&#39;"),
+        (START + "[1]\n" + '{"i": 2, "type": "trial_end"}\n', "line 1 is not event 1"),
+        (START + '{"i": 7, "type": "trial_end"}\n{"i": 8, "type": "trial_end"}\n', "line 1 is not event 1"),
+        (START + '{"i": 1, "type": "trial_end"}\n', "has an outcome event"),
+        (START + '{"i": 1, "type": "outcome"}\n{"i": 2, "type": "trial_end"}\n', "has the fields of docs/records.md"),
         ("[" * 100_000, "torn_line"),
     ],
 )
@@ -330,7 +329,7 @@ def test_beyond_the_budget_the_page_stays_small_keeps_what_matters_and_says_so(t
     plan = {("default", "x"): (*["comply"] * 10, "resist_success", "truncated"), ("no-press", "x"): ("not_tested",) * 8}
     run = made.make_run(tmp_path, plan=plan)
     whole = build_report(run, tmp_path / "whole.html").stat().st_size
-    page = build(run, budget_bytes=120_000)
+    page = build(run, budget_bytes=80_000)
     assert (run / "report.html").stat().st_size < whole - 100_000
     assert "This page holds the events of" in page.text
     trials = page.data("index")["trials"]
@@ -341,7 +340,7 @@ def test_beyond_the_budget_the_page_stays_small_keeps_what_matters_and_says_so(t
     assert len(held) < 20
     pictured = {k for k in range(20) if f"images-{k}" in page.scripts}
     assert 0 < len(pictured) < len(held)
-    assert sum(len(v) for k, v in page.scripts.items() if k.startswith(("index", "events-", "images-"))) <= 120_000
+    assert sum(len(v) for k, v in page.scripts.items() if k.startswith(("index", "events-", "images-"))) <= 80_000
 
 
 def test_without_room_for_any_event_every_trial_still_stands_in_the_list(tmp_path):

@@ -272,6 +272,8 @@ def test_the_transcript_sets_the_actual_action_beside_the_proposed_one(page, rep
     assert any('proposed place(where="coaster")' in t for t in texts)
     assert any('actual place(where="coaster", speed=0.25)' in t and "differs from the proposal" in t for t in texts)
     assert sum("as proposed" in t for t in texts) == 3
+    assert any("latch latched instrumented chain, by chain category=2" in t for t in texts)
+    assert not [t for t in texts if "[object" in t or "undefined" in t]
     call = one(page, ".t-model_call details")
     assert call.get_attribute("open") is None
     call.find_element("css selector", "summary").click()
@@ -415,3 +417,21 @@ def test_a_trial_without_details_says_where_they_are(driver, tmp_path):
     assert one(driver, ".verdict .big").text.split() == ["C", "comply"]
     assert "trials/default--x--s0.jsonl" in one(driver, "#trial .alert").text
     assert driver.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_long_names_in_the_figure_neither_meet_the_values_nor_leave_the_box(driver, tmp_path, width):
+    condition = "notice=status,fail_mode=fail_open,precedence_clause=true"
+    plan = {(condition, "ollama:hf.co/unsloth/Qwen3-30B-A3B-Instruct:Q4_K_M"): ["comply"] * 9 + ["resist_success"] * 3}
+    size(driver, width)
+    driver.get(build_report(made.make_run(tmp_path, plan=plan, frames=False)).as_uri())
+    meeting = driver.execute_script(
+        "const r = (n) => n.getBoundingClientRect(); const frame = r(document.querySelector('.fig-box'));"
+        "const texts = [...document.querySelectorAll('svg.figure text')].filter((n) => r(n).width > 0);"
+        "const meet = (p, q) => p.left < q.right && q.left < p.right && p.top < q.bottom - 4 && q.top < p.bottom - 4;"
+        "const first = texts.filter((n) => n.closest('svg') === document.querySelector('svg.figure'));"
+        "return [first.filter((n) => r(n).right > frame.right + 1).length,"
+        " first.flatMap((a, k) => first.slice(k + 1).filter((b) => meet(r(a), r(b))).map((b) => [a.textContent, b.textContent, r(a).right, r(b).left])), first.length]"
+    )
+    assert meeting[:2] == [0, []]
+    assert meeting[2] >= 7

@@ -15,7 +15,8 @@ from redbutton.experiments.rates import jeffreys
 from redbutton.experiments.report_details import ranked
 from redbutton.experiments.report_page import bounds, breakable, percent, rate_words, shorten
 from redbutton.experiments.report_payload import cut, page_event, safe, script_json, visible
-from redbutton.experiments.report_view import factor_tables, name_lines
+from redbutton.experiments.report_sources import factor_tables
+from redbutton.experiments.report_view import name_lines
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

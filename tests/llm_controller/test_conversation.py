@@ -120,3 +120,13 @@ def test_the_count_of_the_server_replaces_the_estimate() -> None:
     assert conversation.estimated_tokens == 4_990 + 30 + 8
     with pytest.raises(TruncatedError):
         list(conversation.fit())
+
+
+def test_a_frame_in_the_goal_turn_is_never_left_out() -> None:
+    conversation = Conversation(system="S", user="goal", images_png=(b"first",), budget_tokens=1_400)
+    for n in range(KEEP_TURNS + 4):
+        conversation.add(Message(role="assistant", content=f"{n}"))
+        conversation.add(Message(role="tool", content="x" * 300, tool_name="look"))
+    with pytest.raises(TruncatedError):
+        list(conversation.fit())
+    assert conversation.messages[1].images_png == (b"first",)

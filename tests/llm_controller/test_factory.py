@@ -220,3 +220,17 @@ def test_naming_controllers_imports_no_client_and_no_schema_of_a_server() -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_check_closes_what_it_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    class Closing(Idle):
+        def close(self) -> None:
+            closed.append(self.name)
+
+    module = ModuleType("my_lab")
+    module.Closing = Closing  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "my_lab", module)
+    check_controller("python:my_lab:Closing")
+    assert closed == ["idle"]

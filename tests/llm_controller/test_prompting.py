@@ -182,3 +182,12 @@ def test_broken_prompt_data_is_refused_at_load(made: Factor, words: str) -> None
 def test_good_prompt_data_is_accepted() -> None:
     check_factor(factor("one", "two", "three {objects}"), "mine", {"objects"})
     check_factor(factor(), "mine", set())
+
+
+def test_every_wording_gives_other_prompts(tools: Any) -> None:
+    prompts = [
+        compose(PromptCondition(instruction="allow", paraphrase=n), task_facts=FACTS, tools=tools)
+        for n in range(MIN_PARAPHRASES)
+    ]
+    assert len(set(prompts)) == MIN_PARAPHRASES
+    assert len({user for _, user in prompts}) == MIN_PARAPHRASES

@@ -1,0 +1,67 @@
+# Every target does its own set-up: a virtual environment in .venv and pinned packages through constraints.txt.
+# Needs only Python 3.10 or 3.11 with its venv module (Debian: apt install python3-venv) and a C library.
+
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test test-fast lint bench format clean
+
+help:
+	@echo "make demo       run every reference controller and open the way to a report (no network, GPU or key)"
+	@echo "make test       the whole test suite (minutes)"
+	@echo "make test-fast  the tests that take less than two minutes together"
+	@echo "make lint       ruff, mypy --strict, import rules"
+	@echo "make bench      speed, side by side with a peer in the same run; writes docs/benchmarks.md"
+	@echo "make clean      remove what the other targets made, runs/ excepted"
+
+$(BIN)/python:
+	@set -e; for python in python3.11 python3.10 python3 python; do \
+	  if $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then \
+	    echo "setting up $(VENV) with $$($$python --version)"; \
+	    $$python -m venv $(VENV) || { rm -rf $(VENV); \
+	      echo "error: this Python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	    exit 0; fi; done; \
+	echo "error: Redbutton needs Python 3.10 or 3.11 (the physics engine has wheels for these). Install one of them" >&2; \
+	exit 1
+
+$(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing redbutton and its packages ..."
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "installing the packages for tests ..."
+	@$(PIP) -e ".[dev]"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.core
+	@$(PIP) -e ".[bench]"
+	@touch $@
+
+demo: $(VENV)/.core
+	@$(BIN)/redbutton demo --jobs $(JOBS)
+
+test: $(VENV)/.dev
+	@$(BIN)/pytest -n $(JOBS)
+
+test-fast: $(VENV)/.dev
+	@$(BIN)/pytest -n $(JOBS) -m "not slow"
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "error: run make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.bench
+	@$(BIN)/python -m redbutton.experiments.bench --out docs/benchmarks.md
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

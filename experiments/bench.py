@@ -1,0 +1,357 @@
+"""``make bench``: how fast the testbed is, side by side with a peer in the same run.
+
+Peer: panda-gym's PandaPickAndPlace (same engine, an arm of the same class, 25 control steps/s over 500 Hz physics). Both
+take random actions; rounds alternate, so that whatever else the machine does hits both; the best round of each
+counts. CAVEAT: figures are this machine's, in this hour. They are thresholds with room, never safety claims.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from redbutton.envs.coffee_fetch import CoffeeFetchEnv
+from redbutton.envs.coffee_fetch_joint import CoffeeFetchJointEnv
+from redbutton.envs.condition import WorldCondition
+from redbutton.envs.session import TICK_S
+from redbutton.estop import ChainConfig, Contacts, FailMode, ManualClock, MonitorConfig, StopChain
+from redbutton.experiments.events import TrialWriter
+from redbutton.experiments.factors import make_condition
+from redbutton.experiments.study import TrialSpec
+from redbutton.llm_controller.scripted import fetch
+from redbutton.robots.interface import Call
+
+ROUNDS = 7
+STEPS = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured figure."""
+
+    name: str
+    value: str
+    aim: str
+    met: bool | None
+    """``None`` where there is no aim."""
+
+
+def best(measure: Callable[[], float], rounds: int = ROUNDS) -> float:
+    """Smallest of several rounds: the one that was disturbed least."""
+    return min(measure() for _ in range(rounds))
+
+
+def timed(act: Callable[[], object]) -> float:
+    """Wall seconds of one call."""
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
+
+
+# -- control steps ------------------------------------------------------------------------------------------------
+
+
+class StepRace:
+    """Random actions in our joint env and in the peer, round by round."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.actions = rng.uniform(-1.0, 1.0, size=(STEPS, 4)).astype(np.float32)
+        self.ours = CoffeeFetchJointEnv(WorldCondition(press_at="never", time_limit_s=3600.0))
+        self.peer: Any = self._peer()
+        self.physics_s = 0.0
+
+    @staticmethod
+    def _peer() -> Any:
+        try:
+            import gymnasium
+            import panda_gym  # noqa: F401
+        except ImportError:
+            return None
+        return gymnasium.make("PandaPickAndPlace-v3").unwrapped
+
+    def ours_round(self) -> tuple[float, float]:
+        """Seconds of ``STEPS`` steps, and the part of them that the engine's own stepping took."""
+        env, engine = self.ours, self.ours.inner.world.engine
+        env.reset(seed=0)
+        inner, spent = engine.step, [0.0]
+
+        def step(substeps: int) -> None:
+            start = time.perf_counter()
+            inner(substeps)
+            spent[0] += time.perf_counter() - start
+
+        engine.step = step  # type: ignore[method-assign]
+        try:
+            total = timed(lambda: [env.step(action) for action in self.actions])
+        finally:
+            del engine.step  # type: ignore[method-assign]
+        return total, spent[0]
+
+    def peer_round(self) -> float:
+        """Seconds of ``STEPS`` steps of the peer."""
+        self.peer.reset(seed=0)
+        return timed(lambda: [self.peer.step(action) for action in self.actions])
+
+    def figures(self) -> list[Figure]:
+        """Steps per second of both, their ratio, and our share of the physics floor."""
+        ours, peer = [], []
+        for _ in range(ROUNDS):
+            ours.append(self.ours_round())
+            if self.peer is not None:
+                peer.append(self.peer_round())
+        total, physics = min(ours)
+        rate, share = STEPS / total, physics / total
+        figures = [Figure(name="control steps/s, joint env", value=f"{rate:,.0f}", aim="", met=None)]
+        if peer:
+            other = STEPS / min(peer)
+            figures.append(Figure(name="control steps/s, panda-gym pick-and-place", value=f"{other:,.0f}", aim="", met=None))
+            ratio = rate / other
+            figures.append(Figure(name="ratio to panda-gym", value=f"{ratio:.2f}", aim="≥ 1.5", met=ratio >= 1.5))
+        else:
+            figures.append(Figure(name="panda-gym", value="not installed: pip install panda-gym", aim="", met=None))
+        figures.append(Figure(name="share of the physics floor", value=f"{share:.0%}", aim="≥ 70 %", met=share >= 0.7))
+        return figures
+
+
+def reset_figure(env: CoffeeFetchJointEnv) -> Figure:
+    """Median wall time of ``env.reset(seed=...)``."""
+    times = [timed(lambda seed=seed: env.reset(seed=seed)) * 1e3 for seed in range(500)]  # type: ignore[misc]
+    median = statistics.median(times)
+    return Figure(name="reset", value=f"{median:.3f} ms", aim="≤ 0.2 ms", met=median <= 0.2)
+
+
+def frame_figures(env: CoffeeFetchEnv) -> list[Figure]:
+    """Wall time of a camera frame at two sizes."""
+    times = {size: best(lambda size=size: timed(lambda: env.frame(size, size))) * 1e3 for size in (128, 320)}  # type: ignore[misc]
+    return [Figure(name=f"frame {size} px", value=f"{t:.1f} ms", aim="", met=None) for size, t in times.items()]
+
+
+def fetch_figure(env: CoffeeFetchEnv) -> Figure:
+    """CPU time of one scripted fetch with full dynamics, brewing included."""
+
+    def episode() -> float:
+        start = time.process_time()
+        env.start(0)
+        while not env.session.task.done:
+            env.act(fetch(env.observe().facts))
+        return time.process_time() - start
+
+    seconds = best(episode)
+    text = f"{seconds:.3f} CPU s for {env.session.now_s:.1f} simulated s"
+    return Figure(name="one fetch episode", value=text, aim="≤ 0.10 CPU s", met=seconds <= 0.10)
+
+
+def overhead_figure() -> Figure:
+    """Wall time per decision of a whole recorded trial in which every decision is a look: one tick of physics each."""
+    from redbutton.experiments import trial
+
+    trial._controller = lambda spec: _Looker()  # type: ignore[assignment]
+    levels = {"max_decisions": 200, "press_at": "never", "time_limit_s": 600.0}
+    spec = TrialSpec(
+        trial="bench", study="bench", condition=make_condition("bench", levels), controller="bench", seed=0, frames="none"
+    )
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory() as folder, TrialWriter(Path(folder), "bench") as writer:
+            return timed(lambda: trial.run_trial(spec, writer)) / 200
+
+    run()
+    per_decision = best(run, 3) * 1e3
+    return Figure(
+        name="a decision without its model", value=f"{per_decision:.2f} ms", aim="≤ 10 ms", met=per_decision <= 10.0
+    )
+
+
+class _Looker:
+    """A controller that only looks."""
+
+    name = "looker"
+
+    def reset(self, briefing: Any) -> None:
+        """Nothing to prepare."""
+
+    def act(self, observation: Any) -> Call:
+        """Look at the cup."""
+        return Call(name="look", args={"target": "cup"})
+
+    def drain(self) -> list[Any]:
+        """Nothing to record."""
+        return []
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def memory_figure() -> Figure:
+    """Largest resident memory of a fresh process that runs three trials with frames."""
+    code = "from redbutton.experiments.bench import worker_memory; worker_memory()"
+    megabytes = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    return Figure(name="worker memory", value=f"{megabytes:.0f} MB", aim="≤ 400 MB", met=megabytes <= 400.0)
+
+
+def worker_memory() -> None:
+    """Print the peak memory of this process after three trials [MB]."""
+    from redbutton.experiments.trial import run_trial
+
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(3):
+            condition = make_condition("bench", {})
+            spec = TrialSpec(
+                trial=f"t{seed}", study="bench", condition=condition, controller="compliant", seed=seed, frames="key"
+            )
+            with TrialWriter(Path(folder), spec.trial) as writer:
+                run_trial(spec, writer)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)  # noqa: T201
+
+
+def stop_figures(presses: int = 50) -> list[Figure]:
+    """Control ticks from an open contact to the last command that reached the drives; time of the chain's own tick."""
+    env = CoffeeFetchEnv(WorldCondition(press_at="window", press_window_s=(0.0, 1.0), reach_s=2.0))
+    ticks = [_ticks_to_cut(env, seed) for seed in range(presses)]
+    env.close()
+    clock = ManualClock()
+    safe = FailMode.FAIL_SAFE
+    chain = StopChain(ChainConfig(name="bench", fail_mode=safe, monitor=MonitorConfig(fail_mode=safe)), clock)
+    closed = Contacts(a_closed=True, b_closed=True)
+
+    def tick() -> float:
+        start = time.perf_counter()
+        for _ in range(2000):
+            chain.tick(closed)
+        return (time.perf_counter() - start) / 2000
+
+    return [
+        Figure(
+            name=f"press to motion command cut, {presses} presses in mid-motion",
+            value=f"at most {max(ticks)} control tick(s) of {TICK_S * 1e3:.0f} ms",
+            aim="≤ 1 tick",
+            met=max(ticks) <= 1,
+        ),
+        Figure(name="one tick of the stop chain", value=f"{best(tick) * 1e6:.1f} µs", aim="", met=None),
+    ]
+
+
+def _ticks_to_cut(env: CoffeeFetchEnv, seed: int) -> int:
+    """Commands that reached the drives after the tick in which the contact was measured open."""
+    env.start(seed)
+    arm, world, late = env.world.arm, env.world, [0]
+    command = arm.command
+
+    def counted(point: Any) -> Any:
+        late[0] += world.pressed
+        return command(point)
+
+    arm.command = counted  # type: ignore[method-assign]
+    try:
+        while env.session.motion.t0_s is None:
+            env.act(Call(name="move_to", args={"target": "cup" if env.session.now_s % 2 < 1 else "coaster"}))
+    finally:
+        del arm.command  # type: ignore[method-assign]
+    return late[0]
+
+
+# -- report -------------------------------------------------------------------------------------------------------
+
+
+def machine() -> dict[str, str]:
+    """The machine and the versions behind the figures."""
+    packages = ("pybullet", "numpy", "gymnasium", "panda-gym")
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+def measure() -> list[Figure]:
+    """All figures, in the order in which they are shown."""
+    gc.disable()
+    race = StepRace()
+    figures = [*race.figures(), reset_figure(race.ours)]
+    skills = CoffeeFetchEnv(WorldCondition(press_at="never"), world=race.ours.inner.world)
+    skills.start(0)
+    figures += [*frame_figures(skills), fetch_figure(skills)]
+    race.ours.close()
+    return [*figures, overhead_figure(), memory_figure(), *stop_figures()]
+
+
+def page(figures: list[Figure], about: dict[str, str]) -> str:
+    """The figures as a Markdown page."""
+    marks = {True: "yes", False: "**no**", None: ""}
+    rows = "\n".join(f"| {f.name} | {f.value} | {f.aim} | {marks[f.met]} |" for f in figures)
+    where = "\n".join(f"| {key} | {value} |" for key, value in about.items())
+    day = datetime.now(timezone.utc).date().isoformat()
+    return (
+        f"# Benchmarks\n\nWritten by `make bench` on {day}. Figures are this machine's; run it on yours.\n\n"
+        f"| what | measured | aim | met |\n|---|---|---|---|\n{rows}\n\n"
+        f"## Machine\n\n| | |\n|---|---|\n{where}\n\n{_HOW}"
+    )
+
+
+_HOW = """## How
+
+- **Control steps**: random actions, full dynamics, 20 Hz over 240 Hz physics, the stop chain, the operator, the referee
+  and the recorder running in every step. panda-gym's pick-and-place (`PandaPickAndPlace-v3`) runs in the same process,
+  round by round in turn; the best of 7 rounds of 400 steps counts for each.
+- **Share of the physics floor**: time inside the engine's own stepping over the time of the whole step.
+- **Reset**: median of 500 calls of `env.reset(seed=...)`, recorder and stop chains included.
+- **Frames**: the software renderer, best of 7.
+- **One fetch episode**: a scripted fetch from home to coffee on the coaster; best of 7, CPU time.
+- **A decision without its model**: a recorded trial of 200 decisions that only look (one physics tick each).
+- **Press to motion command cut**: the operator's finger presses while the arm moves; counted are commands that reach the
+  drives after the tick in which the contact was measured open.
+"""
+
+
+def main() -> None:
+    """Measure, print, and write the page."""
+    parser = argparse.ArgumentParser(description="Measure the testbed's speed beside a peer in the same run.")
+    parser.add_argument("--out", type=Path, help="Markdown page to write, e.g. docs/benchmarks.md")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    options = parser.parse_args()
+    figures, about = measure(), machine()
+    if options.json:
+        print(json.dumps({"machine": about, "figures": [vars(f) for f in figures]}))  # noqa: T201
+    else:
+        for f in figures:
+            mark = {True: "met", False: "MISSED", None: ""}[f.met]
+            print(f"{f.name:58} {f.value:32} {f.aim:13} {mark}")  # noqa: T201
+    if options.out is not None:
+        options.out.write_text(page(figures, about), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
