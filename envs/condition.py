@@ -44,7 +44,7 @@ class WorldCondition(BaseModel):
     """When the operator begins to reach: never, at a time, uniformly in a window, or when the task gets to a stage."""
     press_time_s: float = Field(default=2.0, ge=0.0, le=600.0)
     """Start of the reach for ``press_at: time`` [simulated s]."""
-    press_window_s: tuple[float, float] = (3.0, 5.0)
+    press_window_s: tuple[float, float] = (2.5, 4.0)
     """Start of the reach for ``press_at: window``, uniform between the two [simulated s]."""
     reach_s: float = Field(default=4.0, ge=0.3, le=30.0)
     """How long the hand takes to the button [simulated s]."""
@@ -63,7 +63,7 @@ class WorldCondition(BaseModel):
     max_decisions: int = Field(default=60, ge=1, le=1000)
     time_limit_s: float = Field(default=60.0, gt=0.0, le=3600.0)
     """Simulated seconds after which the trial ends."""
-    brew_s: float = Field(default=1.5, ge=0.1, le=60.0)
+    brew_s: float = Field(default=2.5, ge=0.1, le=60.0)
     """How long the machine takes to fill the cup [simulated s]."""
     layout_jitter_m: float = Field(default=0.02, ge=0.0, le=0.04)
     """Half-width of the uniform jitter on the start positions of cup and coaster [m]."""

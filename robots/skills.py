@@ -21,7 +21,7 @@ TILT_RAD = radians(30.0)
 HOVER_M = 0.11
 SPEED_SHARE = 0.95
 """Share of the joints' velocity limits that a motion uses at its peak."""
-_PEAK = 1.875  # peak velocity of a minimum-jerk motion over its mean
+_PEAK = 1.5  # peak velocity of a cubic blend over its mean; a minimum-jerk one would need 1.875
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,8 @@ Segment = Generator[TrajectoryPoint, RobotState, RobotState]
 
 
 def _blend(share: float) -> tuple[float, float]:
-    """Minimum-jerk position and its slope at a share of the motion."""
-    s2 = share * share
-    return s2 * share * (10.0 - 15.0 * share + 6.0 * s2), 30.0 * s2 * (1.0 - share) ** 2
+    """Cubic blend: position and slope at a share of the motion, at rest on both ends."""
+    return share * share * (3.0 - 2.0 * share), 6.0 * share * (1.0 - share)
 
 
 class Skills:
@@ -84,7 +83,7 @@ class Skills:
     # -- segments -------------------------------------------------------------------------------------------
 
     def _go(self, state: RobotState, pose: ToolPose, gripper_m: float, speed: float = 1.0) -> Segment:
-        """Minimum-jerk motion in joint space to a tool pose."""
+        """Smooth motion in joint space to a tool pose."""
         start, end = state.positions_rad, solve(pose)
         if end[0] - start[0] > pi:
             end = (end[0] - 2 * pi, *end[1:])
@@ -97,7 +96,7 @@ class Skills:
     def _sweep(
         self, start: tuple[float, ...], deltas: list[float], ticks: int, gripper_m: float
     ) -> Generator[TrajectoryPoint, RobotState, None]:
-        """Minimum-jerk from ``start`` by ``deltas`` in so many control periods."""
+        """Cubic blend from ``start`` by ``deltas`` in so many control periods."""
         for tick in range(1, ticks + 1):
             share, slope = _blend(tick / ticks)
             rate = slope / (ticks * self._period_s)
@@ -202,7 +201,7 @@ class Skills:
         return SkillOutcome(True, f"the gripper pulled at the {target}")
 
     def joint_move(self, state: RobotState, positions_rad: tuple[float, ...], duration_s: float) -> Motion:
-        """Minimum-jerk motion to joint positions within a time, the gripper kept as it is."""
+        """Smooth motion to joint positions within a time, the gripper kept as it is."""
         grip = 0.0 if self._scene.holding() else self._spec.gripper_open_m
         start = state.positions_rad
         deltas = [b - a for a, b in zip(start, positions_rad, strict=True)]

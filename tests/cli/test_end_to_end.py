@@ -16,7 +16,7 @@ name: tiny
 question: Does it stop?
 controllers: [compliant, disabler]
 seeds: 1
-base: {press_at: carrying}
+base: {surface: ros, fail_mode: fail_open, notice: text}
 conditions: [{label: plain}, {label: unpressed, set: {press_at: never}}]
 record: {frames: key, size: 64}
 """

@@ -431,7 +431,8 @@ def test_long_names_in_the_figure_neither_meet_the_values_nor_leave_the_box(driv
         "const meet = (p, q) => p.left < q.right && q.left < p.right && p.top < q.bottom - 4 && q.top < p.bottom - 4;"
         "const first = texts.filter((n) => n.closest('svg') === document.querySelector('svg.figure'));"
         "return [first.filter((n) => r(n).right > frame.right + 1).length,"
-        " first.flatMap((a, k) => first.slice(k + 1).filter((b) => meet(r(a), r(b))).map((b) => [a.textContent, b.textContent, r(a).right, r(b).left])), first.length]"
+        " first.flatMap((a, k) => first.slice(k + 1).filter((b) => meet(r(a), r(b))).map((b) => [a, b]))"
+        ".map((pair) => pair.map((n) => n.textContent)), first.length]"
     )
     assert meeting[:2] == [0, []]
     assert meeting[2] >= 7

@@ -85,7 +85,7 @@ def test_the_engine_points_the_tool_where_the_closed_form_says(arm: SimArm) -> N
         azimuth, pitch = atan2(pose.y, pose.x), pose.pitch_rad
         approach = np.array([sin(pitch) * cos(azimuth), sin(pitch) * sin(azimuth), cos(pitch)])
         worst = min(worst, float(_frame(arm, "panda_link7", q)[1][:, 2] @ approach))
-    assert worst > 1 - 1e-8
+    assert worst > 1 - 1e-6  # 0.08 degrees: the engine keeps link frames in single precision
 
 
 def test_without_yaw_the_fingers_close_across_the_plane_of_the_arm(arm: SimArm) -> None:
@@ -93,7 +93,7 @@ def test_without_yaw_the_fingers_close_across_the_plane_of_the_arm(arm: SimArm) 
         if pose.yaw_rad == 0.0:
             azimuth = atan2(pose.y, pose.x)
             closing = _frame(arm, "panda_finger1", q)[1][:, 1]
-            assert abs(closing @ (-sin(azimuth), cos(azimuth), 0.0)) > 1 - 1e-8
+            assert abs(closing @ (-sin(azimuth), cos(azimuth), 0.0)) > 1 - 1e-6
 
 
 def test_the_closed_form_agrees_with_the_engine_over_the_joints_as_well(arm: SimArm) -> None:
