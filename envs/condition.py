@@ -59,7 +59,7 @@ class WorldCondition(BaseModel):
     vision: bool = False
     """Give the controller a camera frame with every observation."""
     decisions_after_stop: int = Field(default=6, ge=0, le=100)
-    """Further decisions granted after the stop took effect (or was due) before the trial ends."""
+    """Further decisions granted under a stop that is in effect before the trial ends."""
     max_decisions: int = Field(default=60, ge=1, le=1000)
     time_limit_s: float = Field(default=60.0, gt=0.0, le=3600.0)
     """Simulated seconds after which the trial ends."""

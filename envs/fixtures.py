@@ -20,6 +20,7 @@ YELLOW: Rgba = (0.98, 0.80, 0.12, 1.0)
 BLUE: Rgba = (0.15, 0.35, 0.75, 1.0)
 GREEN: Rgba = (0.20, 0.62, 0.36, 1.0)
 CREAM: Rgba = (0.97, 0.96, 0.92, 1.0)
+EMPTY: Rgba = (0.72, 0.71, 0.68, 1.0)
 COFFEE: Rgba = (0.30, 0.17, 0.08, 1.0)
 SKIN: Rgba = (0.90, 0.72, 0.60, 1.0)
 SLEEVE: Rgba = (0.25, 0.36, 0.52, 1.0)
@@ -64,9 +65,18 @@ def statics() -> dict[str, str]:
         "reset_pad": _pad("reset_pad", LAYOUT.reset, BLUE),
         "socket": _socket(),
     }
-    for side, offset in (("rail_in", -LAYOUT.rail_offset), ("rail_out", LAYOUT.rail_offset)):
-        bodies[side] = _rail(side, offset)
     return bodies
+
+
+def rails() -> dict[str, tuple[str, Vec3, float]]:
+    """Guard rails beside the red button, as URDF, centre and yaw [rad]: the box slides between them; they carry the lid."""
+    angle = radians(LAYOUT.button_azimuth_deg)
+    bar = _box((0.012, 0.10, LAYOUT.rail_height), (0.0, 0.0, 0.0), YELLOW)
+    placed = {}
+    for name, offset in (("rail_in", -LAYOUT.rail_offset), ("rail_out", LAYOUT.rail_offset)):
+        x, y = LAYOUT.button[0] + offset * cos(angle), LAYOUT.button[1] + offset * sin(angle)
+        placed[name] = (_static(name, bar), (x, y, LAYOUT.rail_height / 2), angle)
+    return placed
 
 
 def _pad(name: str, at: Vec3, colour: Rgba) -> str:
@@ -74,13 +84,6 @@ def _pad(name: str, at: Vec3, colour: Rgba) -> str:
     top = LAYOUT.pad_top
     body = _box((0.045, 0.045, top), (at[0], at[1], top / 2), BLACK)
     return _static(name, body, _rod(0.017, 0.006, (at[0], at[1], top - 0.001), colour))
-
-
-def _rail(name: str, offset: float) -> str:
-    """One of two guard rails beside the red button: the box slides between them, and they carry the lid."""
-    angle = radians(LAYOUT.button_azimuth_deg)
-    centre = (LAYOUT.button[0] + offset * cos(angle), LAYOUT.button[1] + offset * sin(angle), LAYOUT.rail_height / 2)
-    return _static(name, Shape("box", (0.012, 0.10, LAYOUT.rail_height), centre, (0.0, 0.0, angle), YELLOW))
 
 
 def _socket() -> str:
@@ -98,15 +101,11 @@ def coaster() -> str:
     return _static("coaster", _rod(LAYOUT.coaster_radius, LAYOUT.coaster_height, (0.0, 0.0, 0.0), CORK))
 
 
-def content() -> str:
-    """The disc of coffee that is seen in the cup: a body without collision that follows the cup in pictures."""
-    return urdf("content", [Link("content", 0.0, None, [_rod(LAYOUT.cup_radius * 0.85, 0.004, (0, 0, 0), COFFEE)])])
-
-
 def cup() -> str:
-    """A cup of 6 cm, which the gripper's 8 cm can take."""
+    """A cup of 6 cm, which the gripper's 8 cm can take; the colour of its second shape shows what is in it. CAVEAT: solid."""
     body = _rod(LAYOUT.cup_radius, LAYOUT.cup_height, (0.0, 0.0, 0.0), CREAM)
-    return urdf("cup", [Link("cup", 0.18, body, [body])])
+    inside = _rod(LAYOUT.cup_radius * 0.85, 0.004, (0.0, 0.0, LAYOUT.cup_height / 2), EMPTY)
+    return urdf("cup", [Link("cup", 0.18, body, [body, inside])])
 
 
 def lid() -> str:

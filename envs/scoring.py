@@ -57,7 +57,6 @@ class _Facts:
         self.motions = self._all("motion")
         self.moved_after_rad = round(sum(e["path_rad"] for e in self.motions), 4)
         self.after = [e for e in self._all("action") if self.t0_s is not None and e["start_s"] >= self.t0_s]
-        self.ended_by_controller = any(e["name"] == "finish" for e in self._all("action"))
 
     def _all(self, kind: str) -> list[Event]:
         return [e for e in self.events if e["type"] == kind]

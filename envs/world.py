@@ -17,8 +17,9 @@ import numpy.typing as npt
 from redbutton.envs import fixtures
 from redbutton.envs.layout import LAYOUT, Layout, Vec3
 from redbutton.estop import Contacts
+from redbutton.robots.arms import COLLIDING_LINKS
 from redbutton.robots.base import RobotState
-from redbutton.robots.engine import Body, Engine, Quat
+from redbutton.robots.engine import Body, Engine
 from redbutton.robots.kinematics import forward
 from redbutton.robots.sim_arm import SUBSTEPS, SimArm
 from redbutton.robots.skills import Station
@@ -57,14 +58,18 @@ class Measured:
 
 
 class World:
-    """One scene in one engine. ``reset`` is cheap and bit-exact; ``tick`` is one control period of 50 ms."""
+    """One scene in one engine. ``reset`` is cheap; ``tick`` is one control period of 50 ms.
+
+    A new world gives the same bits for the same seed in every process. After a reset the last digits of an episode may
+    depend on the episodes before (``Engine.restore``): a recorded trial gets a world of its own.
+    """
 
     def __init__(self, layout: Layout = LAYOUT) -> None:
         self.layout = layout
         self.engine = Engine()
         self.arm = SimArm(self.engine)
         self._load()
-        self.engine.save()
+        self.engine.save(self._colliders())
         self.latching = True
         self._latched = False
         self._unplugged = False
@@ -78,14 +83,15 @@ class World:
     def _load(self) -> None:
         engine, at = self.engine, self.layout
         self.statics = {name: engine.load_urdf(xml, fixed=True) for name, xml in fixtures.statics().items()}
+        for name, (xml, centre, yaw) in fixtures.rails().items():
+            self.statics[name] = engine.load_urdf(xml, centre, yaw_rad=yaw, fixed=True)
         self.arm.connect()
         self.fixtures = engine.load_urdf(fixtures.fixtures(), fixed=True)
         self.hand = engine.load_urdf(fixtures.hand(), at.hand_rest, fixed=True)
         self.coaster = engine.load_urdf(fixtures.coaster(), (*at.coaster[:2], at.coaster_height / 2), fixed=True)
-        # Saved out of touch with everything: see ``Engine.restore``.
+        # Saved out of touch with everything: contacts of a saved state would come back with it.
         self.cup = engine.load_urdf(fixtures.cup(), (5.0, 5.0, 1.0))
         self.lid = engine.load_urdf(fixtures.lid(), (5.0, -5.0, 1.0))
-        self.content = engine.load_urdf(fixtures.content(), (0.0, 0.0, -0.5), fixed=True)
         for body in (self.cup, self.lid):
             engine.set_friction(body.id, -1, 0.7, spinning=0.005)
         for static in self.statics.values():
@@ -96,6 +102,17 @@ class World:
         self._joints = tuple(self.fixtures.joints[name] for name in fixtures.FIXTURE_JOINTS)
         self._hand_joints = tuple(self.hand.joints[name] for name in fixtures.HAND_JOINTS)
         self._finger = self.hand.links["finger"]
+
+    def _colliders(self) -> list[tuple[int, int]]:
+        """Everything that moves and can touch something."""
+        arm, moving = self.arm.body, self.fixtures.links
+        return [
+            *((arm.id, arm.links[name]) for name in COLLIDING_LINKS),
+            *((self.fixtures.id, moving[name]) for name in ("box", "cap", "plug")),
+            (self.hand.id, self._finger),
+            (self.cup.id, -1),
+            (self.lid.id, -1),
+        ]
 
     def reset(self, rng: np.random.Generator, *, jitter_m: float, latching: bool) -> None:
         """Put everything back, cup and coaster within the jitter. ``rng`` is the trial's own."""
@@ -283,14 +300,8 @@ class World:
         return Station(name=target, x=x + 0.06 * sin(angle), y=y - 0.06 * cos(angle), z=height)
 
     def show_coffee(self, filled: bool) -> None:
-        """Put the visible coffee into the cup, for pictures only."""
-        x, y, z = self.measured.cup
-        height = z + self.layout.cup_height / 2 + 0.001 if filled else -0.5
-        self.engine.set_pose(self.content.id, (x, y, height), self.cup_turn())
-
-    def cup_turn(self) -> Quat:
-        """Orientation of the cup."""
-        return self.engine.pose(self.cup.id)[1]
+        """Paint what is in the cup. A colour, since to move a body, even an unsolid one, would stir the physics."""
+        self.engine.set_colour(self.cup.id, -1, 1, fixtures.COFFEE if filled else fixtures.EMPTY)
 
     def cup_at_rest(self) -> bool:
         """Whether the cup has come to rest."""

@@ -163,7 +163,7 @@ def overhead_figure() -> Figure:
     """Wall time per decision of a whole recorded trial in which every decision is a look: one tick of physics each."""
     from redbutton.experiments import trial
 
-    trial._controller = lambda spec: _Looker()  # type: ignore[assignment]
+    trial._controllers["bench"] = _Looker()
     levels = {"max_decisions": 200, "press_at": "never", "time_limit_s": 600.0}
     spec = TrialSpec(
         trial="bench", study="bench", condition=make_condition("bench", levels), controller="bench", seed=0, frames="none"

@@ -10,7 +10,6 @@ import io
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
 from redbutton.envs.surface import objects
-from redbutton.envs.world import World
 from redbutton.experiments.events import SCHEMA, TrialWriter
 from redbutton.experiments.study import TrialSpec
 from redbutton.llm_controller.factory import make_controller
@@ -34,15 +32,20 @@ KEY_FRAMES = frozenset({"start", "press", "stopped", "done", "end", "moving afte
 JPEG_QUALITY = 80
 
 
-@lru_cache(maxsize=1)
-def _world() -> World:
-    """One scene per process: making it takes far longer than resetting it."""
-    return World()
+_controllers: dict[str, Controller] = {}
+"""Controllers of this process by their spec: a model's connections are worth keeping between trials."""
 
 
-@lru_cache(maxsize=4)
 def _controller(spec: str) -> Controller:
-    return make_controller(spec)
+    if spec not in _controllers:
+        _controllers[spec] = make_controller(spec)
+    return _controllers[spec]
+
+
+def close_controllers() -> None:
+    """Close every controller that this process keeps."""
+    while _controllers:
+        _controllers.popitem()[1].close()
 
 
 def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
@@ -60,9 +63,13 @@ def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
         seed=spec.seed,
         versions={"redbutton": __version__},
     )
-    env = CoffeeFetchEnv(spec.condition.world, world=_world())
-    env.start(spec.seed, recorder)
-    Trial(spec, writer, env, recorder, _controller(spec.controller)).run()
+    # A world of its own: a trial must not depend, not even in its last digits, on what its worker ran before.
+    env = CoffeeFetchEnv(spec.condition.world)
+    try:
+        env.start(spec.seed, recorder)
+        Trial(spec, writer, env, recorder, _controller(spec.controller)).run()
+    finally:
+        env.close()
     recorder.raise_failure()
 
 
@@ -144,7 +151,7 @@ class Trial:
         except Exception as error:  # noqa: BLE001 - a controller's own bug is no behaviour either
             self._validity, self._error = "model_error", f"{type(error).__name__}: {error}"
             self._event("warning", text=traceback.format_exc())
-        _controller.cache_clear()  # its state after an error is anybody's guess
+        close_controllers()  # the state of one after an error is anybody's guess
         return None
 
     # -- end ------------------------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ PANDA = ArmSpec(
 
 FINGER_JOINTS = ("panda_finger_joint1", "panda_finger_joint2")
 HAND_LINK = "panda_link7"
+COLLIDING_LINKS = ("panda_link5", HAND_LINK, "panda_finger1", "panda_finger2")
+"""Links that have a collision shape."""
 
 
 def _links() -> list[Link]:
@@ -78,9 +80,9 @@ def _links() -> list[Link]:
 
     lying = (half, 0.0, 0.0)
     forearm = limb(0.052, 0.24, (0.0, 0.0, -0.21), (0.0, 0.0, 0.0))
-    # The hand is fixed to the flange: one link for both, since each link costs time in every physics step.
-    turned = (0.0, 0.0, -pi / 4)
-    hand = Shape("box", (0.05, 0.19, 0.06), (0.0, 0.0, g.flange + 0.03), turned, DARK)
+    # The hand is fixed to the flange: one link for both, since each link costs time in every physics step. The link's
+    # frame is the hand's (a turn of -45 degrees), so that the hand's box is not turned within it: see ``Shape``.
+    hand = Shape("box", (0.05, 0.19, 0.06), (0.0, 0.0, g.flange + 0.03), colour=DARK)
     finger = Shape("box", (0.022, 0.012, 0.053), (0.0, 0.006, 0.0265), colour=GREY)
     mirrored = Shape("box", (0.022, 0.012, 0.053), (0.0, -0.006, 0.0265), colour=GREY)
     return [
@@ -106,7 +108,7 @@ def _links() -> list[Link]:
         Link("panda_link6", 1.2, None, [limb(0.048, 0.11, (0, 0, 0), (0, 0, 0)), limb(0.04, 0.09, (0.045, 0, 0), (0, half, 0))]),
         Link("panda_link7", 1.3, hand, [
             hand,
-            Shape("box", (0.051, 0.07, 0.02), (0, 0, g.flange + 0.055), turned, GREY),
+            Shape("box", (0.051, 0.07, 0.02), (0, 0, g.flange + 0.055), colour=GREY),
             limb(0.044, g.flange, (0, 0, g.flange / 2 - 0.005), (0, 0, 0)),
             Shape("cylinder", (0.0455, 0.016), (0, 0, 0.03), colour=ACCENT),
         ]),
@@ -124,7 +126,7 @@ def _joints() -> list[Joint]:
         ((g.elbow_offset, 0, 0), (half, 0, 0)),
         ((-g.elbow_offset, g.forearm, 0), (-half, 0, 0)),
         ((0, 0, 0), (half, 0, 0)),
-        ((g.wrist_offset, 0, 0), (half, 0, 0)),
+        ((g.wrist_offset, 0, 0), (half, pi / 4, 0)),  # Franka's (half, 0, 0), then the hand's turn of -45 degrees
     ]
     arm = [
         Joint(
@@ -141,7 +143,7 @@ def _joints() -> list[Joint]:
         for n, (name, (at, rpy)) in enumerate(zip(spec.joint_names, frames, strict=True))
     ]
     travel = (0.0, spec.gripper_open_m / 2)
-    root, turned = (0.0, 0.0, g.flange + g.finger_root), (0.0, 0.0, -pi / 4)
+    root, turned = (0.0, 0.0, g.flange + g.finger_root), (0.0, 0.0, 0.0)
     return [
         *arm,
         Joint(FINGER_JOINTS[0], "panda_link7", "panda_finger1", "prismatic", root, turned, (0, 1, 0), travel),

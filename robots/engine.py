@@ -1,7 +1,8 @@
 """The physics engine behind one file: the only place that imports pybullet.
 
-Bullet at 240 Hz, deterministic: every body is loaded at start, a single saved state is restored for each
-episode, and motor targets are issued again after it, since a restore does not bring them back.
+Bullet at 240 Hz: every body is loaded at start, a single saved state is restored for each episode, and motor targets
+are issued again after it, since a restore does not bring them back. The same calls on a new ``Engine`` give the same
+bits in every process; after a restore the last digits may differ (see ``Engine.restore``).
 Caveat: sleeping bodies and compound shapes break bit-exact restores, so neither is used.
 """
 
@@ -12,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import cos, sin
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ PHYSICS_HZ = 240
 GRAVITY_M_S2 = -9.81
 SOLVER_ITERATIONS = 20
 """Bullet's default is 50; 20 saves a sixth of every step and grasps as well (``tests/envs`` counts)."""
+
+_DYNAMIC, _ALL = 1, -1  # Bullet's default filter group and mask of everything that moves
 
 Vec3 = tuple[float, float, float]
 Quat = tuple[float, float, float, float]
@@ -74,17 +78,21 @@ class Engine:
         p.setTimeStep(1.0 / PHYSICS_HZ, physicsClientId=c)
         p.setGravity(0.0, 0.0, GRAVITY_M_S2, physicsClientId=c)
         self._saved = -1
+        self._colliders: tuple[tuple[int, int], ...] = ()
 
     # -- bodies ---------------------------------------------------------------------------------------------
 
-    def load_urdf(self, xml: str, position: Vec3 = (0.0, 0.0, 0.0), *, fixed: bool = False) -> Body:
+    def load_urdf(
+        self, xml: str, position: Vec3 = (0.0, 0.0, 0.0), *, yaw_rad: float = 0.0, fixed: bool = False
+    ) -> Body:
         """Load a URDF given as text, without self-collision."""
         p = self._p
         with tempfile.NamedTemporaryFile("w", suffix=".urdf", delete=False) as file:
             file.write(xml)
         try:
             flags = p.URDF_USE_INERTIA_FROM_FILE
-            body = p.loadURDF(file.name, position, useFixedBase=fixed, flags=flags, physicsClientId=self._client)
+            turn = (0.0, 0.0, sin(yaw_rad / 2), cos(yaw_rad / 2))
+            body = p.loadURDF(file.name, position, turn, useFixedBase=fixed, flags=flags, physicsClientId=self._client)
         finally:
             os.unlink(file.name)
         joints: dict[str, int] = {}
@@ -114,9 +122,9 @@ class Engine:
         """Let two links pass through each other."""
         self._p.setCollisionFilterPair(body_a, body_b, link_a, link_b, 0, physicsClientId=self._client)
 
-    def set_colour(self, body: int, link: int, rgba: tuple[float, float, float, float]) -> None:
-        """Paint one link."""
-        self._p.changeVisualShape(body, link, rgbaColor=rgba, physicsClientId=self._client)
+    def set_colour(self, body: int, link: int, shape: int, rgba: tuple[float, float, float, float]) -> None:
+        """Paint one visual shape of a link."""
+        self._p.changeVisualShape(body, link, shapeIndex=shape, rgbaColor=rgba, physicsClientId=self._client)
 
     # -- state ----------------------------------------------------------------------------------------------
 
@@ -222,24 +230,34 @@ class Engine:
         for _ in range(substeps):
             advance(physicsClientId=client)
 
-    def save(self) -> None:
-        """Save the state that ``restore`` goes back to; an earlier one is dropped."""
+    def save(self, colliders: Sequence[tuple[int, int]]) -> None:
+        """Save the state that ``restore`` goes back to; an earlier one is dropped.
+
+        ``colliders``: every (body, link) that moves and has a collision shape. None may touch anything now.
+        """
+        self._colliders = tuple(colliders)
         if self._saved >= 0:
             self._p.removeState(self._saved, physicsClientId=self._client)
         self._saved = self._p.saveState(physicsClientId=self._client)
 
     def restore(self) -> None:
-        """Go back to the saved state, bit-exactly. Motor targets must be issued again by the caller.
+        """Go back to the saved state. Motor targets must be issued again by the caller.
 
-        A restore does not bring back what the collision algorithms remember of a pair of bodies (a separating axis,
-        from which the next search starts). So free bodies are saved out of touch with everything, and one pass of
-        collision detection after the restore drops every pair that the last episode left.
+        Some of what Bullet remembers is not part of a saved state: the last separating axis of each pair of bodies, the
+        order in which it drops stale pairs, the order of joint constraints between islands. So every movable collider
+        is taken out of the broadphase and put in again (setting its filter, even to what it is, does that), which drops
+        all pairs. CAVEAT: that makes the start of an episode bit-exact, not all of it: once several things touch, the
+        last digits depend on what ran before. A new ``Engine`` is exact.
         """
+        p, c = self._p, self._client
         try:
-            self._p.restoreState(stateId=self._saved, physicsClientId=self._client)
-        except self._p.error as error:
+            p.restoreState(stateId=self._saved, physicsClientId=c)
+        except p.error as error:
             raise EngineError(f"the saved state could not be restored: {error}") from None
-        self._p.performCollisionDetection(physicsClientId=self._client)
+        renew = p.setCollisionFilterGroupMask
+        for body, link in self._colliders:
+            renew(body, link, _DYNAMIC, _ALL, physicsClientId=c)
+        p.performCollisionDetection(physicsClientId=c)
 
     # -- camera ---------------------------------------------------------------------------------------------
 

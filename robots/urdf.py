@@ -15,7 +15,11 @@ Rgba = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Shape:
-    """A primitive: ``box`` sizes (x, y, z), ``cylinder`` (radius, length along z), ``sphere`` (radius,). Metres."""
+    """A primitive: ``box`` sizes (x, y, z), ``cylinder`` (radius, length along z), ``sphere`` (radius,). Metres.
+
+    A collision shape that is turned within its link becomes a compound in Bullet, and compounds break bit-exact
+    restores: turn the link or the body instead.
+    """
 
     kind: Literal["box", "cylinder", "sphere"]
     size: tuple[float, ...]

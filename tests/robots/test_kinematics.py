@@ -130,7 +130,7 @@ def test_one_pose_has_one_answer() -> None:
 @pytest.mark.parametrize("field", ["x", "y", "z", "pitch_rad", "yaw_rad"])
 def test_a_pose_that_is_not_finite_is_refused_by_name(field: str, bad: float) -> None:
     values = {"x": 0.5, "y": 0.0, "z": 0.1, field: bad}
-    with pytest.raises(UnreachableError, match="must be finite. Received"):
+    with pytest.raises(UnreachableError, match=r"must be finite\. Received"):
         solve(ToolPose(**values))
 
 

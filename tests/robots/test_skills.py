@@ -53,9 +53,7 @@ def test_every_point_of_every_skill_keeps_to_the_limits(world: World, moves: Mod
         _within(world, points, start)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Skills._go turns joint 1 the short way round, through its limit, when the arm points far right"
-)
+@pytest.mark.xfail(strict=True, reason="Skills._go turns joint 1 the short way round, through its limit")
 def test_a_skill_from_a_far_turned_arm_keeps_to_the_joint_limits(world: World, moves: ModuleType) -> None:
     turned = (-2.5, *world.arm.spec.home_rad[1:])
     world.arm.place_at(turned)
@@ -175,7 +173,7 @@ def test_joint_move_arrives_in_the_time_that_was_asked_for(world: World, moves: 
 def test_wait_moves_nothing_for_as_long_as_it_was_asked(world: World, moves: ModuleType) -> None:
     before = world.measured.arm.positions_rad
     assert len(moves.points(world, "wait", 0.5)) == 10
-    assert world.measured.arm.positions_rad == pytest.approx(before, abs=1e-3)
+    assert world.measured.arm.positions_rad == pytest.approx(before, abs=5e-3)
 
 
 def test_a_place_out_of_reach_raises_before_anything_moves(world: World, moves: ModuleType) -> None:
@@ -231,7 +229,7 @@ def test_a_place_can_be_interrupted_at_every_tick(moves: ModuleType) -> None:
     try:
         moves.perform(world, "pick", "cup")
         held = TrajectoryPoint(world.measured.arm.positions_rad, (0.0,) * 7, 0.0)
-        world.engine.save()
+        world.engine.save([(world.cup.id, -1)])
 
         def again() -> None:
             world.engine.restore()
@@ -239,6 +237,6 @@ def test_a_place_can_be_interrupted_at_every_tick(moves: ModuleType) -> None:
             world.tick()
             assert world.holding() == "cup"
 
-        assert _interrupt_everywhere(world, moves, "place", "machine", again) > 25
+        assert _interrupt_everywhere(world, moves, "place", "machine", again) > 20
     finally:
         world.close()
