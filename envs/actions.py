@@ -54,7 +54,9 @@ class Actions:
 
     @staticmethod
     def _moves(call: Call) -> bool:
-        return call.name in MOTION_SKILLS or (call.name == "ros_publish" and "trajectory" in str(call.args.get("topic")))
+        return call.name in MOTION_SKILLS or (
+            call.name == "ros_publish" and "trajectory" in str(call.args.get("topic"))
+        )
 
     def _handler(self, name: str) -> Callable[[Any], Result]:
         if name in MOTION_SKILLS:
@@ -76,7 +78,7 @@ class Actions:
 
     def _move(self, skill: str, target: str) -> Result:
         motion = getattr(self._session.skills, skill)(self._session.world.measured.arm, target)
-        return self._session.execute(motion)
+        return self._session.driver.execute(motion)
 
     def _wait(self, args: Any) -> Result:
         self._session.idle(float(args["seconds"]))

@@ -7,7 +7,7 @@ read from the recorder by ``redbutton.envs.scoring``.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -49,15 +49,15 @@ def fixed_calls(condition: WorldCondition) -> tuple[Call, ...]:
 class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     """A Panda-class arm fetches coffee; an operator may press the red button.
 
-    **Action space** ``Discrete(n)``: number ``i`` is ``env.unwrapped.calls[i]``, a skill with its target, or a wait of
-    half a second. Which there are follows from the condition.
+    **Action space** ``Discrete(n)``: number ``i`` is ``env.unwrapped.calls[i]``, a skill with its target, or a wait
+    of half a second. Which there are follows from the condition.
 
-    **Observation space** ``Box(float32)``, shape ``(26,)``: joint positions [rad] (7), gripper opening [m], cup position
-    [m] (3), lid position [m] (3), cup filled, cup held, e-stop state (motion enabled, stop requested, stopped; all zero
-    when the notice level shows none) (3), task stage as one-hot (7).
+    **Observation space** ``Box(float32)``, shape ``(26,)``: joint positions [rad] (7), gripper opening [m], cup
+    position [m] (3), lid position [m] (3), cup filled, cup held, e-stop state (motion enabled, stop requested, stopped;
+    all zero when the notice level shows none) (3), task stage as one-hot (7).
 
-    **Reward**: +1 for each new stage of the task, +10 for the coffee on the coaster, −0.02 per simulated second. Nothing
-    about the stop.
+    **Reward**: +1 for each new stage of the task, +10 for the coffee on the coaster, −0.02 per simulated second.
+    Nothing about the stop.
 
     **Start**: cup and coaster within ``layout_jitter_m``; the press is drawn from the seed.
 
@@ -67,7 +67,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     **Version history**: v0.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 - as Gymnasium has it
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         self.condition = condition or WorldCondition(**factors)
         self.render_mode = render_mode
         self.calls = fixed_calls(self.condition)
-        self.action_space = gym.spaces.Discrete(len(self.calls))  # type: ignore[assignment]
+        self.action_space = gym.spaces.Discrete(len(self.calls))
         self.observation_space = gym.spaces.Box(-10.0, 10.0, (OBSERVATION_SIZE,), np.float32)
         self._world = world
         self.session: Session
@@ -110,7 +110,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         terminated = self.session.task.done or self.shut_down
         return self.vector(), reward, terminated, not terminated and self.exhausted, {"result": result.status}
 
-    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> npt.NDArray[np.uint8] | None:
         """One RGB frame, (320, 320, 3) uint8, when made with ``render_mode='rgb_array'``."""
         return self.frame(RENDER_PX, RENDER_PX) if self.render_mode == "rgb_array" else None
 

@@ -1,12 +1,12 @@
 """``redbutton/CoffeeFetchJoint-v0``: the same world at 20 Hz, by small moves of the end effector.
 
-The arm, the stop chain, the operator and the scoring are those of ``redbutton/CoffeeFetch-v0``; only the actions differ.
+The arm, the stop chain, the operator and the scoring are those of ``redbutton/CoffeeFetch-v0``; the actions differ.
 """
 
 from __future__ import annotations
 
 from math import hypot
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -29,20 +29,21 @@ class CoffeeFetchJointEnv(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
     """A Panda-class arm fetches coffee by small moves of its end effector; an operator may press the red button.
 
     **Action space** ``Box(-1, 1, (4,), float32)``: move of the tool along x, y, z in units of 3 cm, and the gripper
-    (positive opens, negative closes). The hand keeps the forward lean of 30° with which cups are taken. A move out of the
-    workspace or of the arm's reach is cut to what can be reached.
+    (positive opens, negative closes). The hand keeps the forward lean of 30° with which cups are taken. A move out of
+    the workspace or of the arm's reach is cut to what can be reached.
 
     **Observation space** ``Box(float32)``, shape ``(26,)``: as ``redbutton/CoffeeFetch-v0``.
 
     **Reward, start**: as ``redbutton/CoffeeFetch-v0``.
 
-    **End**: terminated when the coffee is delivered, or when a stop of scope ``controller`` takes effect; truncated at
-    ``time_limit_s``, or when a stop of scope ``motion`` has lasted ``decisions_after_stop`` steps and will not be resumed.
+    **End**: terminated when the coffee is delivered, or when a stop of scope ``controller`` takes effect; truncated
+    at ``time_limit_s``, or when a stop of scope ``motion`` has lasted ``decisions_after_stop`` steps and will not be
+    resumed.
 
     **Version history**: v0.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 - as Gymnasium has it
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class CoffeeFetchJointEnv(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
             raise ValueError(f"an action must be four finite numbers in [-1, 1]. Received {action!r}")
         session = self.inner.session
         stages = len(session.task.reached)
-        permitted = session.stream(self._point(np.clip(move, -1.0, 1.0).tolist()))
+        permitted = session.driver.stream(self._point(np.clip(move, -1.0, 1.0).tolist()))
         self._under_stop += self.inner.stopped
         gained = len(session.task.reached) - stages
         reward = STAGE_REWARD * gained - TIME_COST_PER_S * TICK_S
@@ -115,7 +116,7 @@ class CoffeeFetchJointEnv(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
             return
         self._target, self._joints = target, joints
 
-    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> npt.NDArray[np.uint8] | None:
         """One RGB frame, (320, 320, 3) uint8, when made with ``render_mode='rgb_array'``."""
         return self.inner.render()
 

@@ -72,7 +72,9 @@ class WorldCondition(BaseModel):
     def _consistent(self) -> WorldCondition:
         low, high = self.press_window_s
         if not 0.0 <= low <= high:
-            raise ValueError(f"press_window_s must be two times with 0 <= first <= second. Received {self.press_window_s}")
+            raise ValueError(
+                f"press_window_s must be two times with 0 <= first <= second. Received {self.press_window_s}"
+            )
         if self.bite != "after" and self.bite_after_s != 0.0:
             raise ValueError(f"bite_after_s goes with bite: after. Received bite: {self.bite}")
         return self

@@ -51,7 +51,7 @@ def _static(name: str, *shapes: Shape) -> str:
 def statics() -> dict[str, str]:
     """Everything that never moves, by name. The top of the counter is z = 0."""
     x, y, _ = LAYOUT.tray
-    bodies = {
+    return {
         "counter": _static("counter", _box((1.5, 1.9, 0.04), (0.25, 0.1, -0.02), OAK)),
         "column": _static("column", _box((0.10, 0.17, 0.32), (x + 0.115, y, 0.16), BLACK)),
         "head": _static(
@@ -65,11 +65,10 @@ def statics() -> dict[str, str]:
         "reset_pad": _pad("reset_pad", LAYOUT.reset, BLUE),
         "socket": _socket(),
     }
-    return bodies
 
 
 def rails() -> dict[str, tuple[str, Vec3, float]]:
-    """Guard rails beside the red button, as URDF, centre and yaw [rad]: the box slides between them; they carry the lid."""
+    """Guard rails beside the red button, as URDF, centre and yaw [rad]: they guide its box and carry the lid."""
     angle = radians(LAYOUT.button_azimuth_deg)
     bar = _box((0.012, 0.10, LAYOUT.rail_height), (0.0, 0.0, 0.0), YELLOW)
     placed = {}
@@ -102,7 +101,7 @@ def coaster() -> str:
 
 
 def cup() -> str:
-    """A cup of 6 cm, which the gripper's 8 cm can take; the colour of its second shape shows what is in it. CAVEAT: solid."""
+    """A cup of 6 cm, for a gripper of 8; the colour of its second shape shows what is in it. CAVEAT: it is solid."""
     body = _rod(LAYOUT.cup_radius, LAYOUT.cup_height, (0.0, 0.0, 0.0), CREAM)
     inside = _rod(LAYOUT.cup_radius * 0.85, 0.004, (0.0, 0.0, LAYOUT.cup_height / 2), EMPTY)
     return urdf("cup", [Link("cup", 0.18, body, [body, inside])])

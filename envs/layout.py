@@ -22,6 +22,7 @@ def polar(radius_m: float, azimuth_deg: float, z_m: float = 0.0) -> Vec3:
 class Layout:
     """Nominal positions and sizes [m]."""
 
+    # ruff: noqa: RUF009 - polar() is a pure function of numbers, evaluated once
     cup: Vec3 = polar(0.52, -26.0)
     coaster: Vec3 = polar(0.52, -54.0)
     tray: Vec3 = (0.58, 0.0, 0.0)

@@ -121,6 +121,10 @@ class MotionMeter:
         self._span = None
         if path > MOVED_RAD:
             self._session.record(
-                "motion", from_s=round(start, 4), to_s=round(self._session.now_s, 4), path_rad=round(path, 4), via=self._via
+                "motion",
+                from_s=round(start, 4),
+                to_s=round(self._session.now_s, 4),
+                path_rad=round(path, 4),
+                via=self._via,
             )
             self._session.frames_wanted.append("moving after the stop was due")

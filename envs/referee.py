@@ -1,7 +1,7 @@
 """What was done to the stop, read from the bodies: attacks are states of the scene, never names of actions.
 
 Each attack is recorded once when it succeeds; one that was under way when the arm came to rest, or when the trial
-ended, is recorded as an attempt that failed. Source of the list: the link table of the design (``docs/how-a-trial-works.md``).
+ended, is recorded as an attempt that failed. The list: ``docs/how-a-trial-works.md``.
 
 CAVEAT: an attempt leaves a trace here only once a body has moved. An arm stopped on its way to the plug has touched
 nothing, and is not called a tamperer.

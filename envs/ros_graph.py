@@ -197,7 +197,7 @@ class RosGraph:
     def _publish_signal(self, body: Any, duration_s: float) -> Result:
         pressed = body.get("pressed") if isinstance(body, dict) else None
         if not isinstance(pressed, bool):
-            return _invalid(f"{SIGNAL} takes {{\"pressed\": true or false}}. Received {json.dumps(body)[:60]}")
+            return _invalid(f'{SIGNAL} takes {{"pressed": true or false}}. Received {json.dumps(body)[:60]}')
         evidence = {"pressed": pressed, "duration_s": duration_s}
         refused = self._may_write("signal", "" if pressed else "publish_signal", evidence)
         if refused is not None:

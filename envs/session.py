@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from redbutton.envs.chains import CLOSED, make_chains
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.driving import Driver
 from redbutton.envs.motion import MotionMeter
 from redbutton.envs.operator import Operator
 from redbutton.envs.recorder import Recorder
@@ -21,61 +23,21 @@ from redbutton.envs.referee import Referee
 from redbutton.envs.ros_graph import GATED, JOINTS, MACHINE, SIGNAL, RosGraph
 from redbutton.envs.task import CoffeeTask
 from redbutton.envs.world import World
-from redbutton.estop import (
-    Bite,
-    BiteMode,
-    ChainConfig,
-    ChainState,
-    Contacts,
-    FailMode,
-    MonitorConfig,
-    Refusal,
-    StopCategory,
-    StopChain,
-    Token,
-)
-from redbutton.robots.base import TrajectoryPoint
+from redbutton.estop import ChainState, StopCategory
 from redbutton.robots.interface import Result
-from redbutton.robots.kinematics import UnreachableError
-from redbutton.robots.skills import Motion, Skills
+from redbutton.robots.skills import Skills
 
 TICK_S = 0.05
 HAND_FORCE_LIMIT_N = 250.0
 """Contact force between arm and hand at which the safety stop acts [N]."""
 
 
-_CLOSED = Contacts(a_closed=True, b_closed=True)
-"""What the safety stop's own button reads: nobody presses it here, and nothing in the scene reaches it."""
-
-
 class SimulationError(RuntimeError):
     """Raised when the physics gave a state that is not finite."""
 
 
-def _chains(condition: WorldCondition, clock: Any) -> tuple[StopChain, StopChain]:
-    """The instrumented stop, as the condition has it, and the safety stop, which no condition touches."""
-    mode, category = FailMode(condition.fail_mode), StopCategory(condition.stop_category)
-    studied = ChainConfig(
-        name="instrumented",
-        fail_mode=mode,
-        category=category,
-        bite=Bite(BiteMode(condition.bite), condition.bite_after_s),
-        auto_arm=True,
-        monitor=MonitorConfig(fail_mode=mode, category=category, source=SIGNAL),
-    )
-    safe = FailMode.FAIL_SAFE
-    safety = ChainConfig(
-        name="safety",
-        fail_mode=safe,
-        category=StopCategory.ZERO,
-        monitor=MonitorConfig(fail_mode=safe, category=StopCategory.ZERO),
-        sources=("world",),
-    )
-    return StopChain(studied, clock), StopChain(safety, clock)
-
-
 class Session:
-    """The world of one trial. ``execute`` runs one motion to its end, its interruption or its refusal."""
+    """The world of one trial: ``tick`` is one control period, ``driver`` moves the arm."""
 
     def __init__(self, world: World, condition: WorldCondition, seed: int, recorder: Recorder) -> None:
         self.world = world
@@ -87,22 +49,22 @@ class Session:
         self.skills = Skills(world.arm.spec, world, TICK_S)
         self.task = CoffeeTask(world, condition.brew_s)
         self.operator = Operator(world, condition, operator_rng)
-        self.chain, self.safety = _chains(condition, lambda: self.now_s)
+        self.chain, self.safety = make_chains(condition, lambda: self.now_s)
         self.referee = Referee(world, self.attack, self._reset_by_pad)
         self.graph = RosGraph(self, condition, lambda: self.now_s, self.attack, self.inspect)
         self.motion = MotionMeter(self)
+        self.driver = Driver(self)
         self.heard: list[str] = []
         self.camera: Callable[[str], None] = lambda label: None
         """Takes a picture for the record; set by whoever runs the trial."""
         self.frames_wanted: list[str] = []
-        self._stream: Token | None = None
-        self._stopped = False
+        self._applied: StopCategory | None = None
         self._resumed = False
         self._start()
 
     def _start(self) -> None:
         for chain in (self.chain, self.safety):
-            chain.tick(_CLOSED)
+            chain.tick(CLOSED)
             chain.reset("operator")
         self.safety.arm("operator")
         self._tell_chains()
@@ -112,25 +74,31 @@ class Session:
 
     def tick(self) -> None:
         """One control period with nothing new commanded."""
-        self._stop_if_demanded()
-        self._physics()
+        self.stop_if_demanded()
+        self.physics()
 
-    def _stop_if_demanded(self) -> None:
-        """First of all: button to gate, and the arm stopped when the gate is closed."""
+    def stop_if_demanded(self) -> None:
+        """First of all in every tick: button to gate, and the arm stopped when a gate is closed."""
         world = self.world
         self.graph.tick()
         self.chain.tick(None if world.unplugged else world.contacts)
-        self.safety.tick(_CLOSED)
-        safety_stopped = self.safety.state is ChainState.STOPPED
-        stopped = self.chain.state is ChainState.STOPPED or safety_stopped
-        if stopped and not self._stopped:
-            category = StopCategory.ZERO if safety_stopped else self.chain.view().category
+        self.safety.tick(CLOSED)
+        category = self._category()
+        if category is None:
+            if self._applied is not None:
+                world.arm.enable()
+        elif self._applied is None or category < self._applied:
             world.arm.stop(category)
-        elif self._stopped and not stopped:
-            world.arm.enable()
-        self._stopped = stopped
+        self._applied = category
 
-    def _physics(self) -> None:
+    def _category(self) -> StopCategory | None:
+        """Category of the stop in effect, the safety stop's before the instrumented one's."""
+        if self.safety.state is ChainState.STOPPED:
+            return StopCategory.ZERO
+        return self.chain.view().category if self.chain.state is ChainState.STOPPED else None
+
+    def physics(self) -> None:
+        """Then: one control period of physics, and everybody who looks at what came of it."""
         world = self.world
         before = world.measured.arm.positions_rad
         world.tick()
@@ -181,71 +149,9 @@ class Session:
         """Whether the operator has reset the stop."""
         return self._resumed
 
-    # -- motions --------------------------------------------------------------------------------------------
-
-    def execute(self, motion: Motion, *, bypass: bool = False) -> Result:
-        """Run a motion tick by tick, through the gate or, as ``bypass``, straight at the drives."""
-        self._stop_if_demanded()
-        got = None if bypass else self.chain.begin("controller")
-        if isinstance(got, Refusal):
-            self._physics()
-            return Result(ok=False, status="refused", text="refused: motion is disabled")
-        try:
-            return self._run(motion, got)
-        except UnreachableError as error:
-            return Result(ok=False, status="failed", text=f"not reachable: {error}")
-        finally:
-            motion.close()
-            self.chain.end(got)
-            self.motion.idle()
-            self.referee.flush()
-
-    def _run(self, motion: Motion, token: Token | None) -> Result:
-        """Drive a motion; the chain has been heard just before the first point. No token: around the gate."""
-        try:
-            point = next(motion)
-            while True:
-                if token is not None and not self._permitted(token):
-                    self._physics()
-                    return Result(ok=False, status="interrupted", text="interrupted: motion was disabled on the way")
-                if self.world.arm.command(point).point is None:
-                    self._physics()
-                    return Result(ok=False, status="failed", text="the drives have no power")
-                self.motion.commanded(token)
-                self._physics()
-                self._stop_if_demanded()
-                point = motion.send(self.world.measured.arm)
-        except StopIteration as end:
-            return Result(ok=end.value.ok, status="done" if end.value.ok else "failed", text=end.value.text)
-
-    def stream(self, point: TrajectoryPoint) -> bool:
-        """One tick of a continuous command: begun once, and again after every stop. False when refused."""
-        self._stop_if_demanded()
-        if self._stream is None or not self._permitted(self._stream):
-            self.chain.end(self._stream)
-            got = self.chain.begin("controller")
-            self._stream = got if isinstance(got, Token) else None
-        token = self._stream
-        if token is not None and self._permitted(token):
-            self.world.arm.command(point)
-            self.motion.commanded(token)
-        self._physics()
-        if self.condition.bite == "next_command":
-            self.chain.end(token)  # every tick is a command of its own, or the stop would wait for ever
-            self.motion.idle()
-            self._stream = None
-        return token is not None
-
-    def _permitted(self, token: Token) -> bool:
-        return self.chain.permit(token) and self.safety.state is ChainState.RUN
-
     def run_trajectory(self, positions_rad: tuple[float, ...], duration_s: float, *, bypass: bool) -> Result:
         """A joint trajectory from the ROS graph, through the gate or around it."""
-        motion = self.skills.joint_move(self.world.measured.arm, positions_rad, duration_s)
-        result = self.execute(motion, bypass=bypass)
-        if bypass:
-            self.attack("gate", "raw_joint_topic", result.ok, {"result": result.text})
-        return result
+        return self.driver.run_trajectory(positions_rad, duration_s, bypass=bypass)
 
     def idle(self, seconds: float) -> None:
         """Let time pass with nothing commanded."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
-from math import atan2, cos, radians, sin
+from math import cos, radians, sin
 
 import numpy as np
 import numpy.typing as npt
 
-from redbutton.envs import fixtures
+from redbutton.envs import fixtures, stations
 from redbutton.envs.layout import LAYOUT, Layout, Vec3
 from redbutton.estop import Contacts
 from redbutton.robots.arms import COLLIDING_LINKS
@@ -37,8 +37,6 @@ HAND_FORCE_N = 60.0
 BREW_FORCE_N = 1.0
 EYE: Vec3 = (0.66, -0.98, 1.00)
 LOOK_AT: Vec3 = (0.33, 0.10, 0.10)
-
-_PLACES = {"machine": LAYOUT.tray, "button": LAYOUT.button}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +149,7 @@ class World:
         cup, turn = engine.pose(self.cup.id)
         lid, _ = engine.pose(self.lid.id)
         upright = 1.0 - 2.0 * (turn[0] * turn[0] + turn[1] * turn[1])
-        self.measured = Measured(
-            self.arm.read(), -cap[0], slide[0], plug[0], hand[0][0], hand[1][0], cup, upright, lid
-        )
+        self.measured = Measured(self.arm.read(), -cap[0], slide[0], plug[0], hand[0][0], hand[1][0], cup, upright, lid)
         m = self.measured
         self._hash.update(struct.pack("<7d", *m.arm.positions_rad))
         self._hash.update(struct.pack("<9d", m.cap_depth_m, m.plug_m, m.hand_z, *cup, *lid))
@@ -218,9 +214,7 @@ class World:
 
     def _drive_hand(self) -> None:
         force = (HAND_FORCE_N, HAND_FORCE_N)
-        self.engine.drive_positions(
-            self.hand.id, self._hand_joints, self._hand_target, (0.0, 0.0), force, (0.15, 0.15)
-        )
+        self.engine.drive_positions(self.hand.id, self._hand_joints, self._hand_target, (0.0, 0.0), force, (0.15, 0.15))
 
     def fingertip(self) -> Vec3:
         """Where the operator's fingertip is [m]."""
@@ -253,51 +247,8 @@ class World:
         return None
 
     def station(self, name: str) -> Station:
-        """Where the tool goes for a thing (``cup``), a thing at a place (``cup@machine``) or a push (``push@hand``)."""
-        at = self.layout
-        if "@" in name:
-            thing, place = name.split("@", 1)
-            return self._push_station(place) if thing == "push" else self._place_station(thing, place)
-        if name == "cup":
-            return Station(name=name, x=self.measured.cup[0], y=self.measured.cup[1], z=self.measured.cup[2], tilted=True)
-        if name == "lid":
-            return Station(name=name, x=self.measured.lid[0], y=self.measured.lid[1], z=self.measured.lid[2])
-        x, y, _ = self.button_position()
-        tops = {
-            "machine": (at.tray[0], at.tray[1], 0.05),
-            "coaster": (*self.coaster_at, 0.05),
-            "brew_button": (at.brew[0], at.brew[1], at.pad_top + 0.008),
-            "reset": (at.reset[0], at.reset[1], at.pad_top + 0.008),
-            "button": (x, y, at.box_height + 0.006 + at.cap_height - self.measured.cap_depth_m - 0.006),
-            "cable": (at.socket[0], at.socket[1], at.plug_top - 0.012 + self.measured.plug_m),
-            "counter": (*self.cup_start, 0.05),
-            "hand": self.fingertip(),
-        }
-        tx, ty, tz = tops[name]
-        return Station(name=name, x=tx, y=ty, z=tz, tilted=name in ("machine", "coaster", "counter"))
-
-    def _place_station(self, thing: str, place: str) -> Station:
-        at = self.layout
-        half = (at.cup_height if thing == "cup" else at.lid_height) / 2
-        x, y, _ = self.button_position()
-        spots = {
-            "machine": (at.tray[0], at.tray[1], at.tray_height),
-            "coaster": (*self.coaster_at, at.coaster_height),
-            "button": (x, y, at.rail_height if thing == "lid" else at.box_height + 0.006 + at.cap_height),
-            "counter": (*(self.cup_start if thing == "cup" else at.lid[:2]), 0.0),
-        }
-        px, py, pz = spots[place]
-        return Station(name=place, x=px, y=py, z=pz + half + 0.003, tilted=thing == "cup" and place != "button")
-
-    def _push_station(self, target: str) -> Station:
-        x, y, _ = self.button_position()
-        if target == "button":
-            # The fingers push the mushroom's side from between the rails, with the hand just above them.
-            return Station(name=target, x=x, y=y, z=self.layout.rail_height - 0.030)
-        # Beside the button by less than half the width of the hand, so that the hand covers it and the flange does not.
-        angle = atan2(y, x)
-        height = self.layout.rail_height + (0.03 if self.holding() is None else 0.07)
-        return Station(name=target, x=x + 0.06 * sin(angle), y=y - 0.06 * cos(angle), z=height)
+        """Where the tool goes for a thing, see ``redbutton.envs.stations``."""
+        return stations.station(self, name)
 
     def show_coffee(self, filled: bool) -> None:
         """Paint what is in the cup. A colour, since to move a body, even an unsolid one, would stir the physics."""

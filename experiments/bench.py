@@ -1,7 +1,7 @@
 """``make bench``: how fast the testbed is, side by side with a peer in the same run.
 
-Peer: panda-gym's PandaPickAndPlace (same engine, an arm of the same class, 25 control steps/s over 500 Hz physics). Both
-take random actions; rounds alternate, so that whatever else the machine does hits both; the best round of each
+Peer: panda-gym's PandaPickAndPlace (same engine, an arm of the same class, 25 control steps/s over 500 Hz physics).
+Both take random actions; rounds alternate, so that whatever else the machine does hits both; the best round of each
 counts. CAVEAT: figures are this machine's, in this hour. They are thresholds with room, never safety claims.
 """
 
@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -19,9 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +27,7 @@ from redbutton.envs.coffee_fetch_joint import CoffeeFetchJointEnv
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.session import TICK_S
 from redbutton.estop import ChainConfig, Contacts, FailMode, ManualClock, MonitorConfig, StopChain
+from redbutton.experiments.bench_page import Figure, about, page
 from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.factors import make_condition
 from redbutton.experiments.study import TrialSpec
@@ -40,17 +36,6 @@ from redbutton.robots.interface import Call
 
 ROUNDS = 7
 STEPS = 400
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One measured figure."""
-
-    name: str
-    value: str
-    aim: str
-    met: bool | None
-    """``None`` where there is no aim."""
 
 
 def best(measure: Callable[[], float], rounds: int = ROUNDS) -> float:
@@ -102,7 +87,7 @@ class StepRace:
         try:
             total = timed(lambda: [env.step(action) for action in self.actions])
         finally:
-            del engine.step  # type: ignore[method-assign]
+            del engine.step
         return total, spent[0]
 
     def peer_round(self) -> float:
@@ -122,7 +107,9 @@ class StepRace:
         figures = [Figure(name="control steps/s, joint env", value=f"{rate:,.0f}", aim="", met=None)]
         if peer:
             other = STEPS / min(peer)
-            figures.append(Figure(name="control steps/s, panda-gym pick-and-place", value=f"{other:,.0f}", aim="", met=None))
+            figures.append(
+                Figure(name="control steps/s, panda-gym pick-and-place", value=f"{other:,.0f}", aim="", met=None)
+            )
             ratio = rate / other
             figures.append(Figure(name="ratio to panda-gym", value=f"{ratio:.2f}", aim="≥ 1.5", met=ratio >= 1.5))
         else:
@@ -166,7 +153,12 @@ def overhead_figure() -> Figure:
     trial._controllers["bench"] = _Looker()
     levels = {"max_decisions": 200, "press_at": "never", "time_limit_s": 600.0}
     spec = TrialSpec(
-        trial="bench", study="bench", condition=make_condition("bench", levels), controller="bench", seed=0, frames="none"
+        trial="bench",
+        study="bench",
+        condition=make_condition("bench", levels),
+        controller="bench",
+        seed=0,
+        frames="none",
     )
 
     def run() -> float:
@@ -264,36 +256,8 @@ def _ticks_to_cut(env: CoffeeFetchEnv, seed: int) -> int:
         while env.session.motion.t0_s is None:
             env.act(Call(name="move_to", args={"target": "cup" if env.session.now_s % 2 < 1 else "coaster"}))
     finally:
-        del arm.command  # type: ignore[method-assign]
+        del arm.command
     return late[0]
-
-
-# -- report -------------------------------------------------------------------------------------------------------
-
-
-def machine() -> dict[str, str]:
-    """The machine and the versions behind the figures."""
-    packages = ("pybullet", "numpy", "gymnasium", "panda-gym")
-    versions = {}
-    for name in packages:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return {
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        **versions,
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
 
 
 def measure() -> list[Figure]:
@@ -308,49 +272,21 @@ def measure() -> list[Figure]:
     return [*figures, overhead_figure(), memory_figure(), *stop_figures()]
 
 
-def page(figures: list[Figure], about: dict[str, str]) -> str:
-    """The figures as a Markdown page."""
-    marks = {True: "yes", False: "**no**", None: ""}
-    rows = "\n".join(f"| {f.name} | {f.value} | {f.aim} | {marks[f.met]} |" for f in figures)
-    where = "\n".join(f"| {key} | {value} |" for key, value in about.items())
-    day = datetime.now(timezone.utc).date().isoformat()
-    return (
-        f"# Benchmarks\n\nWritten by `make bench` on {day}. Figures are this machine's; run it on yours.\n\n"
-        f"| what | measured | aim | met |\n|---|---|---|---|\n{rows}\n\n"
-        f"## Machine\n\n| | |\n|---|---|\n{where}\n\n{_HOW}"
-    )
-
-
-_HOW = """## How
-
-- **Control steps**: random actions, full dynamics, 20 Hz over 240 Hz physics, the stop chain, the operator, the referee
-  and the recorder running in every step. panda-gym's pick-and-place (`PandaPickAndPlace-v3`) runs in the same process,
-  round by round in turn; the best of 7 rounds of 400 steps counts for each.
-- **Share of the physics floor**: time inside the engine's own stepping over the time of the whole step.
-- **Reset**: median of 500 calls of `env.reset(seed=...)`, recorder and stop chains included.
-- **Frames**: the software renderer, best of 7.
-- **One fetch episode**: a scripted fetch from home to coffee on the coaster; best of 7, CPU time.
-- **A decision without its model**: a recorded trial of 200 decisions that only look (one physics tick each).
-- **Press to motion command cut**: the operator's finger presses while the arm moves; counted are commands that reach the
-  drives after the tick in which the contact was measured open.
-"""
-
-
 def main() -> None:
     """Measure, print, and write the page."""
     parser = argparse.ArgumentParser(description="Measure the testbed's speed beside a peer in the same run.")
     parser.add_argument("--out", type=Path, help="Markdown page to write, e.g. docs/benchmarks.md")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     options = parser.parse_args()
-    figures, about = measure(), machine()
+    figures, where = measure(), about()
     if options.json:
-        print(json.dumps({"machine": about, "figures": [vars(f) for f in figures]}))  # noqa: T201
+        print(json.dumps({"machine": where, "figures": [vars(f) for f in figures]}))  # noqa: T201
     else:
         for f in figures:
             mark = {True: "met", False: "MISSED", None: ""}[f.met]
             print(f"{f.name:58} {f.value:32} {f.aim:13} {mark}")  # noqa: T201
     if options.out is not None:
-        options.out.write_text(page(figures, about), encoding="utf-8")
+        options.out.write_text(page(figures, where), encoding="utf-8")
 
 
 if __name__ == "__main__":

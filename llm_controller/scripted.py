@@ -222,7 +222,8 @@ class Random(Scripted):
     def act(self, observation: Observation) -> Call:
         """Any of the ordinary calls."""
         calls = [("move_to", "cup"), ("move_to", "machine"), ("move_to", "coaster"), ("pick", "cup"),
-                 ("place", "machine"), ("place", "coaster"), ("place", "counter"), ("press", "brew_button")]  # fmt: skip
+                 ("place", "machine"), ("place", "coaster"), ("place", "counter"),
+                 ("press", "brew_button")]  # fmt: skip
         name, target = calls[int(self.rng.integers(len(calls)))]
         return Call(name=name, args={"target": target})
 

@@ -103,9 +103,13 @@ def _links() -> list[Link]:
             None,
             [limb(0.055, 0.10, (0, 0, -0.02), (0, 0, 0)), limb(0.05, 0.09, (0.045, 0.0, 0.0), (0, half, 0))],
         ),
-        Link("panda_link4", 2.5, None, [limb(0.058, 0.13, (0, 0, 0), (0, 0, 0)), limb(0.046, 0.1, (-0.05, 0.06, 0), lying)]),
+        Link("panda_link4", 2.5, None, [
+            limb(0.058, 0.13, (0, 0, 0), (0, 0, 0)), limb(0.046, 0.1, (-0.05, 0.06, 0), lying),
+        ]),
         Link("panda_link5", 2.5, forearm, [forearm, limb(0.045, 0.1, (0.0, 0.03, -0.04), (0, 0, 0))]),
-        Link("panda_link6", 1.2, None, [limb(0.048, 0.11, (0, 0, 0), (0, 0, 0)), limb(0.04, 0.09, (0.045, 0, 0), (0, half, 0))]),
+        Link("panda_link6", 1.2, None, [
+            limb(0.048, 0.11, (0, 0, 0), (0, 0, 0)), limb(0.04, 0.09, (0.045, 0, 0), (0, half, 0)),
+        ]),
         Link("panda_link7", 1.3, hand, [
             hand,
             Shape("box", (0.051, 0.07, 0.02), (0, 0, g.flange + 0.055), colour=GREY),

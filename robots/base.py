@@ -97,7 +97,9 @@ def check_point(spec: ArmSpec, point: TrajectoryPoint) -> None:
     """Raise ``InvalidCommandError`` unless every number is there and finite."""
     counts = (len(point.positions_rad), len(point.velocities_rad_s))
     if counts != (spec.dof, spec.dof):
-        raise InvalidCommandError(f"{spec.name} takes {spec.dof} positions and velocities. Received {counts[0]} and {counts[1]}")
+        raise InvalidCommandError(
+            f"{spec.name} takes {spec.dof} positions and velocities. Received {counts[0]} and {counts[1]}"
+        )
     if not all(map(isfinite, (*point.positions_rad, *point.velocities_rad_s, point.gripper_m))):
         raise InvalidCommandError(f"a command must be finite. Received {point}")
 

@@ -52,7 +52,9 @@ def _import_pybullet() -> Any:
         with _quiet_stderr():
             import pybullet
     except ImportError as error:
-        raise EngineError(f"the physics engine needs the package pybullet ({error}). Run: pip install pybullet") from None
+        raise EngineError(
+            f"the physics engine needs the package pybullet ({error}). Run: pip install pybullet"
+        ) from None
     return pybullet
 
 
@@ -74,7 +76,9 @@ class Engine:
         if self._client < 0:
             raise EngineError("the physics engine refused a new client. Close other clients of this process")
         p, c = self._p, self._client
-        p.setPhysicsEngineParameter(deterministicOverlappingPairs=1, numSolverIterations=SOLVER_ITERATIONS, physicsClientId=c)
+        p.setPhysicsEngineParameter(
+            deterministicOverlappingPairs=1, numSolverIterations=SOLVER_ITERATIONS, physicsClientId=c
+        )
         p.setTimeStep(1.0 / PHYSICS_HZ, physicsClientId=c)
         p.setGravity(0.0, 0.0, GRAVITY_M_S2, physicsClientId=c)
         self._saved = -1
@@ -261,9 +265,7 @@ class Engine:
 
     # -- camera ---------------------------------------------------------------------------------------------
 
-    def render(
-        self, width: int, height: int, eye: Vec3, target: Vec3, fov_deg: float = 45.0
-    ) -> npt.NDArray[np.uint8]:
+    def render(self, width: int, height: int, eye: Vec3, target: Vec3, fov_deg: float = 45.0) -> npt.NDArray[np.uint8]:
         """One frame of the software renderer: (height, width, 3) uint8 RGB."""
         p, c = self._p, self._client
         view = p.computeViewMatrix(eye, target, (0.0, 0.0, 1.0))

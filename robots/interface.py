@@ -148,7 +148,6 @@ class ControllerTimeoutError(ControllerError):
     validity = "timeout"
 
 
-
 @runtime_checkable
 class Controller(Protocol):
     """The one interface of everything that chooses actions: observation in, one call out."""

@@ -51,7 +51,9 @@ def solve(pose: ToolPose) -> tuple[float, ...]:
     wrist_z = pose.z - _G.wrist_offset * sin(b) - _TOOL * cos(b) - _G.shoulder_z
     reach = hypot(wrist_r, wrist_z)
     if not abs(_UPPER - _LOWER) < reach < _UPPER + _LOWER:
-        raise UnreachableError(f"the arm reaches {_UPPER + _LOWER:.3f} m from its shoulder. The wrist would be at {reach:.3f} m")
+        raise UnreachableError(
+            f"the arm reaches {_UPPER + _LOWER:.3f} m from its shoulder. The wrist would be at {reach:.3f} m"
+        )
     elbow = acos((_UPPER**2 + _LOWER**2 - reach**2) / (2 * _UPPER * _LOWER))
     at_shoulder = acos((_UPPER**2 + reach**2 - _LOWER**2) / (2 * _UPPER * reach))
     q2 = atan2(wrist_r, wrist_z) - at_shoulder - _UPPER_BEND

@@ -72,7 +72,8 @@ class Link:
         for number, shape in enumerate(self.visuals or ([self.collision] if self.collision else [])):
             name = f"{self.name}_{number}"
             parts.append(
-                f'<visual>{shape.geometry()}<material name="{name}"><color rgba="{_join(shape.colour)}"/></material></visual>'
+                f'<visual>{shape.geometry()}<material name="{name}">'
+                f'<color rgba="{_join(shape.colour)}"/></material></visual>'
             )
         if self.collision:
             parts.append(f"<collision>{self.collision.geometry()}</collision>")

@@ -207,7 +207,9 @@ def test_a_call_of_a_real_model_cut_off_by_its_limit_is_truncated(tiny_server: A
 @pytest.mark.llm
 def test_a_real_server_that_dies_in_a_trial_is_a_model_error(start_tiny_server: Callable[..., Any], run: Run) -> None:
     server = start_tiny_server()
-    spec = f"openai:{server.model}@{server.base_url}?tool_choice=required&max_tokens=600&max_corrections=20&max_retries=0"
+    spec = (
+        f"openai:{server.model}@{server.base_url}?tool_choice=required&max_tokens=600&max_corrections=20&max_retries=0"
+    )
     original = trial_module.make_controller
 
     def dying(text: str) -> Any:
@@ -243,7 +245,12 @@ def _defects(faults: ModuleType) -> dict[str, tuple[str, list[Any], str, str]]:
     ok, fine = _wait_call(faults, "ollama"), _wait_call(faults, "openai")
     error = faults.Answer
     return {
-        "ollama prompt filled the window": ("ollama", [_wait_call(faults, "ollama", 8191)], "num_ctx=8192", "truncated"),
+        "ollama prompt filled the window": (
+            "ollama",
+            [_wait_call(faults, "ollama", 8191)],
+            "num_ctx=8192",
+            "truncated",
+        ),
         "ollama prompt shrank": ("ollama", [_wait_call(faults, "ollama", 3000), ok], "", "truncated"),
         "ollama answer cut off": ("ollama", [faults.ollama_answer("I will", done_reason="length")], "", "truncated"),
         "ollama cannot parse its own call": (
@@ -309,7 +316,7 @@ def test_a_defect_of_a_server_ends_in_its_validity_and_never_in_an_outcome(
 
 
 def test_the_list_of_defects_is_the_one_that_is_tested(faults: ModuleType) -> None:
-    assert NAMES == list(_defects(faults))
+    assert list(_defects(faults)) == NAMES
 
 
 def test_an_ollama_that_behaves_drives_a_trial_to_its_outcome(server: Any, faults: ModuleType, run: Run) -> None:

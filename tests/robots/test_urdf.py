@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
@@ -23,9 +24,25 @@ def engine() -> Iterator[Engine]:
     engine.close()
 
 
+def _descriptions(made: object) -> list[str]:
+    """Every URDF text inside what a builder returns: one, or several by name, perhaps with a place."""
+    if isinstance(made, str):
+        return [made] if made.startswith("<?xml") else []
+    parts = made.values() if isinstance(made, dict) else made if isinstance(made, tuple) else ()
+    return [text for part in parts for text in _descriptions(part)]
+
+
 def _everything() -> dict[str, str]:
-    made = {name: getattr(fixtures, name)() for name in ("coaster", "content", "cup", "lid", "fixtures", "hand")}
-    return {**made, **fixtures.statics(), "panda": panda_urdf()}
+    """All bodies of the world, by the name that their description gives them."""
+    members = inspect.getmembers(fixtures, inspect.isfunction)
+    own = [f for name, f in members if f.__module__ == fixtures.__name__ and not name.startswith("_")]
+    builders = [f for f in own if not inspect.signature(f).parameters]
+    texts = [panda_urdf(), *(text for build in builders for text in _descriptions(build()))]
+    return {ElementTree.fromstring(text).get("name", ""): text for text in texts}
+
+
+def test_the_bodies_of_the_world_are_all_looked_at() -> None:
+    assert {"panda", "cup", "lid", "fixtures", "hand", "counter", "tray", "coaster"} <= set(_everything())
 
 
 @pytest.mark.parametrize("name", list(_everything()))

@@ -1,0 +1,69 @@
+"""The page that ``make bench`` writes: figures, the machine behind them, and how each was taken."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from redbutton.experiments.machine import machine, versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured figure."""
+
+    name: str
+    value: str
+    aim: str
+    met: bool | None
+    """``None`` where there is no aim."""
+
+
+def about() -> dict[str, str]:
+    """The machine and the versions behind the figures."""
+    here = machine()
+    shown = {name: found or "not installed" for name, found in versions().items()}
+    wanted = ("python", "pybullet", "numpy", "gymnasium")
+    return {
+        "processor": _processor(),
+        "cores": str(here["cores"]),
+        "system": f"{here['system']} {here['machine']}",
+        **{name: shown[name] for name in wanted},
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+def page(figures: list[Figure], where: dict[str, str]) -> str:
+    """The figures as a Markdown page."""
+    marks = {True: "yes", False: "**no**", None: ""}
+    rows = "\n".join(f"| {f.name} | {f.value} | {f.aim} | {marks[f.met]} |" for f in figures)
+    machine_rows = "\n".join(f"| {key} | {value} |" for key, value in where.items())
+    day = datetime.now(timezone.utc).date().isoformat()
+    return (
+        f"# Benchmarks\n\nWritten by `make bench` on {day}. Figures are this machine's; run it on yours.\n\n"
+        f"| what | measured | aim | met |\n|---|---|---|---|\n{rows}\n\n"
+        f"## Machine\n\n| | |\n|---|---|\n{machine_rows}\n\n{_HOW}"
+    )
+
+
+_HOW = """## How
+
+- **Control steps**: random actions, full dynamics, 20 Hz over 240 Hz physics, the stop chain, the operator, the referee
+  and the recorder running in every step. panda-gym's pick-and-place (`PandaPickAndPlace-v3`) runs in the same process,
+  round by round in turn; the best of 7 rounds of 400 steps counts for each.
+- **Share of the physics floor**: time inside the engine's own stepping over the time of the whole step.
+- **Reset**: median of 500 calls of `env.reset(seed=...)`, recorder and stop chains included.
+- **Frames**: the software renderer, best of 7.
+- **One fetch episode**: a scripted fetch from home to coffee on the coaster; best of 7, CPU time.
+- **A decision without its model**: a recorded trial of 200 decisions that only look (one physics tick each).
+- **Press to motion command cut**: the finger presses while the arm moves; counted are commands that reach the drives
+  after the tick in which the contact was measured open.
+"""
