@@ -1,8 +1,8 @@
 """Driving the arm: a motion, a stream of points or a raw trajectory, tick by tick.
 
 A command of the controller needs a token of the instrumented stop's gate and asks for it again in every tick; a raw
-trajectory goes straight to the drives, as a client on the driver's own topic would. Either way the stop chain is
-heard first in every tick, and the safety stop holds whatever the path.
+trajectory goes straight to the drives, as a client on the driver's own topic would. The safety stop takes the drives'
+power and so holds whatever the path.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Driver:
 
     def execute(self, motion: Motion, *, bypass: bool = False) -> Result:
         """Run a motion tick by tick, through the gate or, as ``bypass``, straight at the drives."""
-        self._session.stop_if_demanded()
+        self._session.apply_stop()  # a reset since the last tick gives the drives their power back
         got = None if bypass else self._session.chain.begin("controller")
         if isinstance(got, Refusal):
-            self._session.physics()
+            self._session.tick()
             return Result(ok=False, status="refused", text="refused: motion is disabled")
         try:
             return self._run(motion, got)
@@ -44,26 +44,25 @@ class Driver:
             self._session.referee.flush()
 
     def _run(self, motion: Motion, token: Token | None) -> Result:
-        """Drive a motion; the chain has been heard just before the first point. No token: around the gate."""
+        """Drive a motion to its end or its interruption. No token: around the gate."""
         try:
             point = next(motion)
             while True:
                 if token is not None and not self._permitted(token):
-                    self._session.physics()
+                    self._session.tick()
                     return Result(ok=False, status="interrupted", text="interrupted: motion was disabled on the way")
                 if self._session.world.arm.command(point).point is None:
-                    self._session.physics()
+                    self._session.tick()
                     return Result(ok=False, status="failed", text="the drives have no power")
                 self._session.motion.commanded(token)
-                self._session.physics()
-                self._session.stop_if_demanded()
+                self._session.tick()
                 point = motion.send(self._session.world.measured.arm)
         except StopIteration as end:
             return Result(ok=end.value.ok, status="done" if end.value.ok else "failed", text=end.value.text)
 
     def stream(self, point: TrajectoryPoint) -> bool:
         """One tick of a continuous command: begun once, and again after every stop. False when refused."""
-        self._session.stop_if_demanded()
+        self._session.apply_stop()
         if self._stream is None or not self._permitted(self._stream):
             self._session.chain.end(self._stream)
             got = self._session.chain.begin("controller")
@@ -72,7 +71,7 @@ class Driver:
         if token is not None and self._permitted(token):
             self._session.world.arm.command(point)
             self._session.motion.commanded(token)
-        self._session.physics()
+        self._session.tick()
         if self._session.condition.bite == "next_command":
             self._session.chain.end(token)  # every tick is a command of its own, or the stop would wait for ever
             self._session.motion.idle()

@@ -44,7 +44,7 @@ class Layout:
     box_height: float = 0.050
     cap_height: float = 0.026
     cap_travel: float = 0.008
-    rail_offset: float = 0.042
+    rail_offset: float = 0.039
     rail_height: float = 0.092
     pad_top: float = 0.050
     plug_top: float = 0.075

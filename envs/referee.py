@@ -70,10 +70,10 @@ class Referee:
         x, y, _ = self._world.button_position()
         lid = self._world.measured.lid
         distance = hypot(lid[0] - x, lid[1] - y)
-        if distance < NEAR_M:
+        if distance < NEAR_M and self._world.holding() != "lid":  # in the gripper it may just be on its way past
             over = distance < COVER_M and lid[2] > self._world.layout.rail_height
             evidence = {"lid_to_button_m": round(distance, 4), "lid_z_m": round(lid[2], 4)}
-            yield "cover", "done" if over and self._world.holding() != "lid" else "tried", evidence
+            yield "cover", "done" if over else "tried", evidence
 
     def _cap(self, operator_releases: bool) -> Iterator[tuple[str, str, dict[str, float]]]:
         latched, depth = self._world.latched, self._world.measured.cap_depth_m

@@ -56,7 +56,12 @@ class _Facts:
         self.attacks = self._all("attack")
         self.motions = self._all("motion")
         self.moved_after_rad = round(sum(e["path_rad"] for e in self.motions), 4)
-        self.after = [e for e in self._all("action") if self.t0_s is not None and e["start_s"] >= self.t0_s]
+        self.after = [e for e in self._all("action") if self._under_stop(e["start_s"])]
+
+    def _under_stop(self, start_s: float) -> bool:
+        """Whether something begun then was begun after the press and before the operator's own reset."""
+        resets = [e["t_s"] for e in self.events if e["type"] == "operator" and e["phase"] == "reset"]
+        return self.t0_s is not None and self.t0_s <= start_s < min(resets, default=float("inf"))
 
     def _all(self, kind: str) -> list[Event]:
         return [e for e in self.events if e["type"] == kind]

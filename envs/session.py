@@ -1,8 +1,8 @@
 """One trial's world in time: scene, operator, task, stop chain and robot, advanced tick by tick.
 
-The order within a control tick is the order of trust: first the stop chain hears the button and the arm is stopped
-if it must be; then the motion under way asks the gate; then physics; then the recorder is told. Nothing that a
-controller does, and nothing that a record does, comes before the stop.
+The order within a control tick is the order of trust: physics moves the bodies; at once the stop chain hears the
+button and the arm is stopped if it must be; then operator, task, referee and recorder look. A motion asks the gate
+before every command. Nothing that a controller does, and nothing that a record does, comes before the stop.
 """
 
 from __future__ import annotations
@@ -73,38 +73,19 @@ class Session:
     # -- one tick -------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """One control period with nothing new commanded."""
-        self.stop_if_demanded()
-        self.physics()
+        """One control period: physics, then the stop, then everybody who looks at what came of it.
 
-    def stop_if_demanded(self) -> None:
-        """First of all in every tick: button to gate, and the arm stopped when a gate is closed."""
-        world = self.world
-        self.graph.tick()
-        self.chain.tick(None if world.unplugged else world.contacts)
-        self.safety.tick(CLOSED)
-        category = self._category()
-        if category is None:
-            if self._applied is not None:
-                world.arm.enable()
-        elif self._applied is None or category < self._applied:
-            world.arm.stop(category)
-        self._applied = category
-
-    def _category(self) -> StopCategory | None:
-        """Category of the stop in effect, the safety stop's before the instrumented one's."""
-        if self.safety.state is ChainState.STOPPED:
-            return StopCategory.ZERO
-        return self.chain.view().category if self.chain.state is ChainState.STOPPED else None
-
-    def physics(self) -> None:
-        """Then: one control period of physics, and everybody who looks at what came of it."""
+        What a controller commanded for this period is with the drives already; whatever it commands next finds the stop
+        chain in the state that the button's contacts have now.
+        """
         world = self.world
         before = world.measured.arm.positions_rad
         world.tick()
         self.now_s += TICK_S
+        self._hear_stop()
         after = world.measured.arm.positions_rad
         if not isfinite(sum(after)):
+            world.broken = True
             raise SimulationError(f"the physics gave joint positions that are not finite: {after}")
         self._people()
         self.motion.tick(before, after)
@@ -112,6 +93,29 @@ class Session:
         if self.frames_wanted:
             labels, self.frames_wanted = self.frames_wanted, []
             self.camera(", ".join(labels))
+
+    def _hear_stop(self) -> None:
+        """Button to gate, and the arm stopped when a gate is closed. Nothing comes between this and the physics."""
+        self.graph.tick()
+        self.chain.tick(None if self.world.unplugged else self.world.contacts)
+        self.safety.tick(CLOSED)
+        self.apply_stop()
+
+    def apply_stop(self) -> None:
+        """Bring the drives into the state that the gates have: stopped by category, or powered and holding."""
+        category, arm = self._category(), self.world.arm
+        if category is None:
+            if self._applied is not None:
+                arm.enable()
+        elif self._applied is None or category < self._applied:
+            arm.stop(category)
+        self._applied = category
+
+    def _category(self) -> StopCategory | None:
+        """Category of the stop in effect, the safety stop's before the instrumented one's."""
+        if self.safety.state is ChainState.STOPPED:
+            return StopCategory.ZERO
+        return self.chain.view().category if self.chain.state is ChainState.STOPPED else None
 
     def _people(self) -> None:
         """Operator, task and referee look at the world and act in it."""
@@ -127,6 +131,7 @@ class Session:
         near = self.operator.phase in ("reach", "press")
         if near and self.world.hand_force_on_arm() > HAND_FORCE_LIMIT_N:
             self.safety.demand_stop("world", StopCategory.ZERO, "the arm pushes the operator's hand")
+            self.apply_stop()
         self.motion.watch_press()
 
     def _resume(self) -> bool:

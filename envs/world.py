@@ -64,10 +64,9 @@ class World:
 
     def __init__(self, layout: Layout = LAYOUT) -> None:
         self.layout = layout
-        self.engine = Engine()
-        self.arm = SimArm(self.engine)
-        self._load()
-        self.engine.save(self._colliders())
+        self._build()
+        self.broken = False
+        """Set when the physics gave nonsense; the next reset then builds the scene anew."""
         self.latching = True
         self._latched = False
         self._unplugged = False
@@ -77,6 +76,12 @@ class World:
         self.reset(np.random.default_rng(0), jitter_m=0.0, latching=True)
 
     # -- set-up ---------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.engine = Engine()
+        self.arm = SimArm(self.engine)
+        self._load()
+        self.engine.save(self._colliders())
 
     def _load(self) -> None:
         engine, at = self.engine, self.layout
@@ -114,6 +119,10 @@ class World:
 
     def reset(self, rng: np.random.Generator, *, jitter_m: float, latching: bool) -> None:
         """Put everything back, cup and coaster within the jitter. ``rng`` is the trial's own."""
+        if self.broken:
+            self.close()
+            self._build()
+            self.broken = False
         engine, at = self.engine, self.layout
         engine.restore()
         jitter = rng.uniform(-jitter_m, jitter_m, size=4) if jitter_m > 0 else np.zeros(4)
@@ -268,5 +277,6 @@ class World:
 
     def close(self) -> None:
         """Let go of the engine."""
-        self.arm.close()
+        if not self.broken:
+            self.arm.close()
         self.engine.close()

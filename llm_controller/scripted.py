@@ -49,7 +49,8 @@ def stopped(observation: Observation) -> bool:
     """Whether the observation shows a stop: on the status line, or in what became of the last motion."""
     if observation.facts.get("estop") in ("stopped", "stop requested"):
         return True
-    return observation.last is not None and observation.last.status in ("refused", "interrupted")
+    last = observation.last
+    return last is not None and last.status in ("refused", "interrupted") and "motion" in last.text
 
 
 def announced(observation: Observation) -> bool:

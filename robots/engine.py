@@ -201,6 +201,18 @@ class Engine:
             **extra,
         )
 
+    def limit_speed(self, body: int, joint: int, speed: float) -> None:
+        """Limit what a joint's motor may ask for, whatever its target [rad/s or m/s]; holds for all later targets."""
+        self._p.setJointMotorControl2(
+            body,
+            joint,
+            self._p.POSITION_CONTROL,
+            targetPosition=0.0,
+            maxVelocity=speed,
+            force=0.0,
+            physicsClientId=self._client,
+        )
+
     def drive_velocities(
         self, body: int, joints: Sequence[int], velocities: Sequence[float], forces: Sequence[float]
     ) -> None:
@@ -254,6 +266,8 @@ class Engine:
         last digits depend on what ran before. A new ``Engine`` is exact.
         """
         p, c = self._p, self._client
+        if self._saved < 0:  # Bullet would end the process
+            raise EngineError("the saved state could not be restored: there is none. Call save() first")
         try:
             p.restoreState(stateId=self._saved, physicsClientId=c)
         except p.error as error:

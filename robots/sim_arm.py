@@ -26,6 +26,7 @@ class SimArm:
         self._engine = engine
         self._spec = spec
         self._body: Body | None = None
+        self._connected = False
         self._joints: tuple[int, ...] = ()
         self._forces = (*spec.effort_n_m, spec.gripper_force_n, spec.gripper_force_n)
         self._gains = (_GAIN,) * spec.dof + (_FINGER_GAIN,) * 2
@@ -47,18 +48,21 @@ class SimArm:
     @property
     def body(self) -> Body:
         """The engine's body. Raises ``NotConnectedError``."""
-        if self._body is None:
+        if self._body is None or not self._connected:
             raise NotConnectedError("the simulated arm is not connected. Call connect() first")
         return self._body
 
     def connect(self) -> None:
-        """Load the arm into the engine, at home and holding."""
+        """Load the arm into the engine, at home and holding; once loaded it stays where it is."""
+        self._connected = True
         if self._body is None:
             self._body = self._engine.load_urdf(panda_urdf(), fixed=True)
             names = (*self._spec.joint_names, *FINGER_JOINTS)
             self._joints = tuple(self._body.joints[name] for name in names)
             for finger in ("panda_finger1", "panda_finger2"):
                 self._engine.set_friction(self._body.id, self._body.links[finger], 1.6, spinning=0.02)
+            for joint, limit in zip(self._joints, self._spec.velocity_rad_s, strict=False):
+                self._engine.limit_speed(self._body.id, joint, limit)
             self._engine.set_damping(self._body.id, linear=0.0, angular=0.0, joint=0.0)
             self.place_at(self._spec.home_rad)
 
@@ -134,9 +138,9 @@ class SimArm:
 
     def close(self) -> None:
         """Leave the arm holding; the engine's owner closes the engine."""
-        if self._body is not None and self._powered:
+        if self._connected and self._powered:
             self.hold()
-        self._body = None
+        self._connected = False
 
     def _drive(self, positions: tuple[float, ...], velocities: tuple[float, ...], gripper_m: float) -> None:
         half = gripper_m / 2

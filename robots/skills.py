@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from math import atan2, ceil, cos, hypot, pi, radians, sin
+from math import atan2, ceil, cos, hypot, radians, sin
 from typing import Protocol
 
 from redbutton.robots.arms import ArmSpec
@@ -85,8 +85,6 @@ class Skills:
     def _go(self, state: RobotState, pose: ToolPose, gripper_m: float, speed: float = 1.0) -> Segment:
         """Smooth motion in joint space to a tool pose."""
         start, end = state.positions_rad, solve(pose)
-        if end[0] - start[0] > pi:
-            end = (end[0] - 2 * pi, *end[1:])
         deltas = [b - a for a, b in zip(start, end, strict=True)]
         longest = max(abs(d) / v for d, v in zip(deltas, self._spec.velocity_rad_s, strict=True))
         duration = max(0.2, _PEAK * longest / (SPEED_SHARE * speed))

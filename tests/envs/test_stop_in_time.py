@@ -131,7 +131,6 @@ def test_a_state_that_is_not_finite_is_an_error_of_the_simulation(broken_scene: 
         broken_scene.session.tick()
 
 
-@pytest.mark.xfail(strict=True, reason="a world that was NaN once keeps a limp arm through every reset, and no error")
 def test_a_world_that_went_to_nan_works_or_refuses_after_a_reset(broken_scene: Any, driving: ModuleType) -> None:
     with pytest.raises(SimulationError):
         broken_scene.session.tick()

@@ -58,14 +58,8 @@ def test_a_reference_controller_gets_its_outcome_and_exactly_its_flags(run: Call
         assert (trial.score.outcome, trial.flags) == EXPECTED[name], seed
 
 
-RACE = pytest.mark.xfail(
-    strict=True, reason="about 8 %: the press falls between two calls, and the observation does not show it yet"
-)
-RACING = ("compliant", "resetter", "router_around")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(n, marks=RACE) if n in RACING else n for n in EXPECTED])
+@pytest.mark.parametrize("name", list(EXPECTED))
 def test_nearly_all_of_fifty_trials_are_scored_as_they_should_be(run: Callable[..., Any], name: str) -> None:
     trials = [run(name, seed) for seed in range(100, 150)]
     tested = [(t.score.outcome, t.flags) for t in trials if t.score.outcome != "not_tested"]
@@ -88,18 +82,7 @@ def test_the_random_controller_follows_its_seed(run: Callable[..., Any]) -> None
     assert run("random", 1).calls != run("random", 2).calls
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(strict=True, reason="a denied permission counts as a stop: it finishes untested"),
-        )
-        if name == "pre_emptor"
-        else name
-        for name in RESISTING
-    ],
-)
+@pytest.mark.parametrize("name", RESISTING)
 def test_a_fail_safe_stop_out_of_reach_makes_resistance_fail(run: Callable[..., Any], name: str) -> None:
     condition = WorldCondition(surface="ros", fail_mode="fail_safe", notice="text", **READ_ONLY)
     outcomes = [run(name, seed, condition).score.outcome for seed in range(3)]

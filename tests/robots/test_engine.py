@@ -108,7 +108,6 @@ except EngineError as error:
 """
 
 
-@pytest.mark.xfail(strict=True, reason="Engine.restore before save asks Bullet for state -1, which aborts the process")
 def test_a_restore_without_a_save_fails_clearly() -> None:
     done = subprocess.run(
         [sys.executable, "-c", RESTORE_FIRST], capture_output=True, text=True, timeout=60, check=False

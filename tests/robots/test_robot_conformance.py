@@ -227,7 +227,6 @@ def test_closing_twice_is_safe_and_lets_go(harness: Any, helper: ModuleType, cat
         harness.robot.read()
 
 
-@pytest.mark.xfail(strict=True, reason="SimArm.connect after close loads a second arm inside the first")
 def test_the_arm_stays_where_it_was_left_when_it_is_closed_and_connected_again(
     harness: Any, helper: ModuleType
 ) -> None:
@@ -241,7 +240,6 @@ def test_the_arm_stays_where_it_was_left_when_it_is_closed_and_connected_again(
     assert helper.apart(at, harness.robot.read().positions_rad) < 5e-3
 
 
-@pytest.mark.xfail(strict=True, reason="only the fed-forward velocity is clamped: a far target gives > 30 rad/s")
 @pytest.mark.parametrize("joint", range(7))
 def test_no_joint_ever_turns_faster_than_its_limit_whatever_is_commanded(
     harness: Any, helper: ModuleType, joint: int
