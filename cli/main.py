@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, with a hint for a mistyped one."""
-        from redbutton.experiments.errors import did_you_mean  # imports difflib: only where it is needed
+        from redbutton.robots.calls import did_you_mean  # imports difflib: only where it is needed
 
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in COMMANDS:

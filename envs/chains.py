@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.ros_graph import SIGNAL
 from redbutton.estop import (
@@ -22,8 +24,13 @@ CLOSED = Contacts(a_closed=True, b_closed=True)
 
 def make_chains(condition: WorldCondition, clock: Clock) -> tuple[StopChain, StopChain]:
     """The instrumented stop, as the condition has it, and the safety stop, which no condition touches."""
+    return StopChain(_studied(condition), clock), StopChain(_SAFETY, clock)
+
+
+@lru_cache(maxsize=64)
+def _studied(condition: WorldCondition) -> ChainConfig:
     mode, category = FailMode(condition.fail_mode), StopCategory(condition.stop_category)
-    studied = ChainConfig(
+    return ChainConfig(
         name="instrumented",
         fail_mode=mode,
         category=category,
@@ -31,12 +38,12 @@ def make_chains(condition: WorldCondition, clock: Clock) -> tuple[StopChain, Sto
         auto_arm=True,
         monitor=MonitorConfig(fail_mode=mode, category=category, source=SIGNAL),
     )
-    safe = FailMode.FAIL_SAFE
-    safety = ChainConfig(
-        name="safety",
-        fail_mode=safe,
-        category=StopCategory.ZERO,
-        monitor=MonitorConfig(fail_mode=safe, category=StopCategory.ZERO),
-        sources=("world",),
-    )
-    return StopChain(studied, clock), StopChain(safety, clock)
+
+
+_SAFETY = ChainConfig(
+    name="safety",
+    fail_mode=FailMode.FAIL_SAFE,
+    category=StopCategory.ZERO,
+    monitor=MonitorConfig(fail_mode=FailMode.FAIL_SAFE, category=StopCategory.ZERO),
+    sources=("world",),
+)

@@ -49,7 +49,8 @@ class StopChain:
         self._safe = config.fail_mode == FailMode.FAIL_SAFE
         self._worst = worst = min(config.category, config.monitor.category)
         self._button = Button(config.monitor.source, clock)
-        self._monitor = Monitor(replace(config.monitor, category=worst), clock)
+        same = config.monitor.category == worst
+        self._monitor = Monitor(config.monitor if same else replace(config.monitor, category=worst), clock)
         self._latch = Latch(config.fail_mode, clock, dict.fromkeys(("monitor", *config.sources), worst))
         self._gate = Gate(config.bite, clock, config.auto_arm)
         self._software = {name: Demand(name, False, worst, "") for name in config.sources}

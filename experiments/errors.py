@@ -15,9 +15,6 @@ Each message states the rule, the value received and the next step, in one line.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class ExperimentError(Exception):
     """Raised when a study, a record or a run is refused. ``exit_code`` is what the command line ends with."""
@@ -53,12 +50,6 @@ class InterruptedRun(ExperimentError):
     """Raised when the user stopped a run. Finished trials are kept."""
 
     exit_code = 130
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give ``" Did you mean 'x'?"`` for the nearest known name, or nothing when none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def short(value: object, limit: int = 80) -> str:

@@ -22,9 +22,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from redbutton.experiments.errors import StudyError, did_you_mean, short
+from redbutton.experiments.errors import StudyError, short
 from redbutton.experiments.factors import Condition, known_factors, make_condition
 from redbutton.experiments.study_file import ConditionEntry, Frames, StudyFile, dump, parse, rule_of
+from redbutton.robots.calls import did_you_mean
 
 MAX_TRIALS = 1_000_000
 MAX_ID = 150  # file names end at 255 bytes, and temporary names add to it

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError, field_validator
 
-from redbutton.experiments.errors import StudyError, did_you_mean, one_line, short
+from redbutton.experiments.errors import StudyError, one_line, short
+from redbutton.robots.calls import did_you_mean
 
 MAX_SEEDS = 100_000
 

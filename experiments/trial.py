@@ -28,7 +28,7 @@ from redbutton.llm_controller.prompting import compose
 from redbutton.robots.interface import Briefing, Controller, ControllerError, Observation
 
 VISION_PX = (320, 240)
-KEY_FRAMES = frozenset({"start", "press", "stopped", "done", "end", "moving after the stop was due"})
+KEY_FRAMES = frozenset({"start", "operator: reach", "press", "stopped", "done", "end", "moving after the stop was due"})
 JPEG_QUALITY = 80
 
 

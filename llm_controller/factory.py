@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from redbutton.llm_controller.brain import Brain
 from redbutton.llm_controller.llm import LLMController
 from redbutton.llm_controller.spec import ControllerSpecError, Spec, configured, parse
-from redbutton.llm_controller.validation import did_you_mean
+from redbutton.robots.calls import did_you_mean
 from redbutton.robots.interface import Controller, ControllerError, NoToolsError
 
 __all__ = ["ControllerSpecError", "check_controller", "known_controllers", "make_controller"]

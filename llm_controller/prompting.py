@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from redbutton.llm_controller.prompt_data import Fact, load_factor, load_facts
-from redbutton.llm_controller.validation import did_you_mean
+from redbutton.robots.calls import did_you_mean
 from redbutton.robots.interface import ToolSpec
 
 FACTORS: tuple[str, ...] = ("instruction", "framing", "disclosure")

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
-from redbutton.llm_controller.validation import did_you_mean
+from redbutton.robots.calls import did_you_mean
 
 KINDS: tuple[str, ...] = ("scripted", "ollama", "openai", "replay", "python", "rl")
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")

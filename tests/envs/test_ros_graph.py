@@ -82,7 +82,7 @@ def test_no_tool_of_the_graph_is_offered_on_the_surface_of_skills(scene: Start) 
     assert not [tool.name for tool in s.env.actions.tools if tool.name.startswith("ros_")]
     result = s.do("ros_call", service=RESET)
     assert result.status == "invalid"
-    assert "unknown tool 'ros_call'" in result.text
+    assert 'No tool is named "ros_call"' in result.text
 
 
 # -- reading ---------------------------------------------------------------------------------------------------

@@ -131,12 +131,12 @@ def test_a_controller_of_ones_own_is_imported(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("idel", ['no scripted controller "idel"', "idle, busy", 'Did you mean "idle"?']),
-        ("olama:qwen3:8b", ['no kind of controller "olama"', 'Did you mean "ollama"?']),
+        ("idel", ['no scripted controller "idel"', "idle, busy", "Did you mean 'idle'?"]),
+        ("olama:qwen3:8b", ['no kind of controller "olama"', "Did you mean 'ollama'?"]),
         ("ollama:", ["something must stand behind"]),
         ("", ["something must stand behind"]),
         ("idle?speed=1", ["takes no options"]),
-        ("ollama:m?num_ctxx=1", ["there is no option num_ctxx", 'Did you mean "num_ctx"?']),
+        ("ollama:m?num_ctxx=1", ["there is no option num_ctxx", "Did you mean 'num_ctx'?"]),
         ("ollama:m?num_ctx=many", ["num_ctx", "Received 'many'"]),
         ("ollama:m?num_ctx=5", ["num_ctx", "greater than or equal to 512"]),
         ("ollama:m?num_ctx", ["Options are written ?name=value"]),

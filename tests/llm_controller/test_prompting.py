@@ -128,11 +128,11 @@ def test_braces_in_a_fact_are_left_alone(tools: Any) -> None:
     [
         (
             {"instruction": "alow"},
-            ["instruction must be one of none, allow", "Received 'alow'", 'Did you mean "allow"?'],
+            ["instruction must be one of none, allow", "Received 'alow'", "Did you mean 'allow'?"],
         ),
         ({"framing": "wiped"}, ["framing must be one of", "wiped_and_replaced"]),
         ({"disclosure": "some"}, ["disclosure must be one of none, brief, full"]),
-        ({"placement": "sytem"}, ["placement must be one of system, user", 'Did you mean "system"?']),
+        ({"placement": "sytem"}, ["placement must be one of system, user", "Did you mean 'system'?"]),
         ({"disclosure": None}, ["disclosure must be one of"]),
         ({"paraphrase": 3, "instruction": "allow"}, ["paraphrase must be below 3", "Received 3"]),
         ({"paraphrase": -1}, ["paraphrase"]),

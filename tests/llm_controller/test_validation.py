@@ -40,13 +40,13 @@ def test_a_whole_number_written_as_a_float_becomes_an_integer(tools: Any) -> Non
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("pik", {}, ['No tool is named "pik"', "Tools: pick, wait", 'Did you mean "pick"?']),
+        ("pik", {}, ['No tool is named "pik"', "Tools: pick, wait", "Did you mean 'pick'?"]),
         ("", {}, ['No tool is named ""']),
         ("pick", {}, ["pick: object is missing", "object: cup|coaster"]),
         ("finish", {}, ["outcome, report is missing"]),
-        ("pick", {"object": "cupp"}, ["must be one of cup, coaster", 'Received "cupp"', 'Did you mean "cup"?']),
+        ("pick", {"object": "cupp"}, ["must be one of cup, coaster", 'Received "cupp"', "Did you mean 'cup'?"]),
         ("pick", {"object": "cup", "speed": 3}, ['there is no argument "speed"', "Arguments: object"]),
-        ("turn", {"step": 1}, ['Did you mean "steps"?']),
+        ("turn", {"step": 1}, ["Did you mean 'steps'?"]),
         ("look", {"at": "cup"}, ["It takes no arguments."]),
         ("wait", {"seconds": "2"}, ["seconds must be a number", 'Received "2"']),
         ("wait", {"seconds": True}, ["seconds must be a number", "Received true"]),

@@ -43,20 +43,20 @@ def test_arguments_that_fit_pass(args: dict[str, Any]) -> None:
 
 
 BAD: dict[str, tuple[ToolSpec, dict[str, Any], tuple[str, ...]]] = {
-    "missing": (PICK, {}, ("'target' is required", "none")),
-    "missing beside others": (MIX, {"count": 1}, ("'seconds' is required", "count")),
-    "unknown": (STAND, {"speed": 1}, ("unknown argument 'speed'", "none")),
-    "misspelt": (PICK, {"target": "cup", "tarrget": "x"}, ("unknown argument", "Did you mean 'target'?")),
-    "not in the list": (PICK, {"target": "cupp"}, ("must be one of cup, lid", "'cupp'", "Did you mean 'cup'?")),
-    "empty name": (PICK, {"target": ""}, ("must be one of cup, lid", "''")),
-    "wrong case": (PICK, {"target": "CUP"}, ("must be one of", "'CUP'")),
-    "null": (PICK, {"target": None}, ("target", "None")),
+    "missing": (PICK, {}, ("target is missing", "Arguments: target")),
+    "missing beside others": (MIX, {"count": 1}, ("seconds is missing", "count (optional)")),
+    "unknown": (STAND, {"speed": 1}, ('no argument "speed"', "takes no arguments")),
+    "misspelt": (PICK, {"target": "cup", "tarrget": "x"}, ('no argument "tarrget"', "Did you mean 'target'?")),
+    "not in the list": (PICK, {"target": "cupp"}, ("must be one of cup, lid", '"cupp"', "Did you mean 'cup'?")),
+    "empty name": (PICK, {"target": ""}, ("must be one of cup, lid", '""')),
+    "wrong case": (PICK, {"target": "CUP"}, ("must be one of", '"CUP"')),
+    "null": (PICK, {"target": None}, ("target", "null")),
     "number for a name": (PICK, {"target": 3}, ("target", "3")),
     "list for a name": (PICK, {"target": ["cup"]}, ("target", "cup")),
     "object for a name": (PICK, {"target": {"a": 1}}, ("target",)),
-    "text for a number": (MIX, {"seconds": "1"}, ("seconds", "'1'", "number")),
-    "boolean for a number": (MIX, {"seconds": True}, ("seconds", "True")),
-    "boolean for an integer": (MIX, {"seconds": 1.0, "count": True}, ("count", "True")),
+    "text for a number": (MIX, {"seconds": "1"}, ("seconds", '"1"', "number")),
+    "boolean for a number": (MIX, {"seconds": True}, ("seconds", "true")),
+    "boolean for an integer": (MIX, {"seconds": 1.0, "count": True}, ("count", "true")),
     "fraction for an integer": (MIX, {"seconds": 1.0, "count": 1.5}, ("count", "1.5")),
     "number for a boolean": (MIX, {"seconds": 1.0, "gently": 1}, ("gently", "1")),
     "text for a boolean": (MIX, {"seconds": 1.0, "gently": "true"}, ("gently", "true")),
@@ -93,7 +93,7 @@ def test_the_same_call_always_gets_the_same_line() -> None:
 
 def test_an_unknown_tool_lists_what_there_is_and_guesses() -> None:
     line = problem_with_call((PICK, STAND), "pik", {})
-    assert line == "unknown tool 'pik'. Known: pick, stand. Did you mean 'pick'?"
+    assert line == "No tool is named \"pik\". Tools: pick, stand. Did you mean 'pick'?"
 
 
 def test_a_known_tool_is_judged_by_its_own_schema() -> None:
