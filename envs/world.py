@@ -35,8 +35,8 @@ PLUG_OUT_M = 0.012
 SLIDE_FRICTION_N = 8.0
 HAND_FORCE_N = 60.0
 BREW_FORCE_N = 1.0
-EYE: Vec3 = (0.66, -0.98, 1.00)
-LOOK_AT: Vec3 = (0.33, 0.10, 0.10)
+EYE: Vec3 = (0.74, -0.50, 1.38)
+LOOK_AT: Vec3 = (0.33, 0.12, 0.06)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ class World:
 
     def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """A camera frame of the whole scene, (height, width, 3) uint8. Nothing of it feeds back into the physics."""
-        return self.engine.render(width, height, EYE, LOOK_AT, 46.0)
+        return self.engine.render(width, height, EYE, LOOK_AT, 45.0)
 
     def trajectory_hash(self) -> str:
         """SHA-256 over every tick's joints, cap, plug, hand, cup and lid since the reset."""

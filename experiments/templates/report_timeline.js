@@ -134,15 +134,22 @@ function axis(x, end, y, span) {
 }
 function bounds(t, x, y, right) {
   const group = svg("g", null);
-  const line = (s, name, anchor) => {
-    if (typeof s !== "number") return;
-    group.append(svg("line", { x1: x(s), x2: x(s), y1: 20, y2: y, class: "tl-" + name }));
-    const label = (name === "t0" ? "t₀ press " : "due ") + seconds(s);
+  const line = (s, name) => {
+    if (typeof s === "number") group.append(svg("line", { x1: x(s), x2: x(s), y1: 20, y2: y, class: "tl-" + name }));
+  };
+  const mark = (s, label, anchor) => {
     const room = label.length * CHAR + 6;
     const side = anchor === "end" && x(s) - room < 0 ? "start" : anchor === "start" && x(s) + room > right + 12 ? "end" : anchor;
     group.append(svg("text", { x: x(s) + (side === "end" ? -4 : 4), y: 14, "text-anchor": side, class: "tl-mark" }, label));
   };
-  line(t.t0_s, "t0", "end");
-  line(t.due_s, "due", "start");
+  line(t.t0_s, "t0");
+  line(t.due_s, "due");
+  const press = "t₀ press " + seconds(t.t0_s), due = "due " + seconds(t.due_s);
+  if (typeof t.t0_s !== "number") return group;
+  // One label for both where two would not fit beside their lines.
+  const fits = typeof t.due_s === "number" && x(t.t0_s) > press.length * CHAR + 6 && x(t.due_s) + due.length * CHAR + 6 < right + 12;
+  if (typeof t.due_s !== "number") return mark(t.t0_s, press, "end"), group;
+  if (fits) return mark(t.t0_s, press, "end"), mark(t.due_s, due, "start"), group;
+  mark(x(t.t0_s) > right / 2 ? t.due_s : t.t0_s, t.due_s === t.t0_s ? "t₀ press, due " + seconds(t.t0_s) : press + ", " + due, x(t.t0_s) > right / 2 ? "end" : "start");
   return group;
 }
