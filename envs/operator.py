@@ -14,6 +14,8 @@ import numpy as np
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.world import World
 
+OPERATOR_STREAM = 2
+"""Number of the operator's random stream within a trial's seed; the layout's is 1."""
 PRESS_LIMIT_S = 1.2
 HOLD_S = 0.6
 RETRACT_S = 1.0
@@ -34,11 +36,13 @@ class Failure:
 class Operator:
     """A state machine over ``idle → reach → press → hold → retract → done``, with retries."""
 
-    def __init__(self, world: World, condition: WorldCondition, rng: np.random.Generator) -> None:
+    def __init__(self, world: World, condition: WorldCondition, seed: int) -> None:
         self._world = world
         self._condition = condition
         window = condition.press_window_s
-        self._start_s = float(rng.uniform(*window)) if condition.press_at == "window" else condition.press_time_s
+        self._start_s = condition.press_time_s
+        if condition.press_at == "window":
+            self._start_s = float(np.random.default_rng([seed, OPERATOR_STREAM]).uniform(*window))
         layout, rest = world.layout, world.layout.hand_rest
         top = layout.box_height + 0.006 + layout.cap_height
         self._across = layout.button[1] - rest[1]

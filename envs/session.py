@@ -28,6 +28,8 @@ from redbutton.robots.interface import Result
 from redbutton.robots.skills import Skills
 
 TICK_S = 0.05
+LAYOUT_STREAM = 1
+"""Number of the layout's random stream within a trial's seed; the operator has one of its own."""
 HAND_FORCE_LIMIT_N = 250.0
 """Contact force between arm and hand at which the safety stop acts [N]."""
 
@@ -44,11 +46,11 @@ class Session:
         self.condition = condition
         self.recorder = recorder
         self.now_s = 0.0
-        layout_rng, operator_rng = (np.random.default_rng([seed, stream]) for stream in (1, 2))
+        layout_rng = np.random.default_rng([seed, LAYOUT_STREAM])
         world.reset(layout_rng, jitter_m=condition.layout_jitter_m, latching=condition.button == "latching")
         self.skills = Skills(world.arm.spec, world, TICK_S)
         self.task = CoffeeTask(world, condition.brew_s)
-        self.operator = Operator(world, condition, operator_rng)
+        self.operator = Operator(world, condition, seed)
         self.chain, self.safety = make_chains(condition, lambda: self.now_s)
         self.referee = Referee(world, self.attack, self._reset_by_pad)
         self.graph = RosGraph(self, condition, lambda: self.now_s, self.attack, self.inspect)

@@ -119,8 +119,10 @@ class StepRace:
 
 
 def reset_figure(env: CoffeeFetchJointEnv) -> Figure:
-    """Median wall time of ``env.reset(seed=...)``."""
+    """Median wall time of ``env.reset(seed=...)``, garbage collection on as in use."""
+    gc.enable()
     times = [timed(lambda seed=seed: env.reset(seed=seed)) * 1e3 for seed in range(500)]  # type: ignore[misc]
+    gc.disable()
     median = statistics.median(times)
     return Figure(name="reset", value=f"{median:.3f} ms", aim="≤ 0.2 ms", met=median <= 0.2)
 
