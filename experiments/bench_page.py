@@ -60,12 +60,12 @@ _HOW = """## How
   and the recorder running in every step. panda-gym's pick-and-place (`PandaPickAndPlace-v3`) runs in the same process,
   round by round in turn; the best of 7 rounds of 400 steps counts for each.
 - **Share of the physics floor**: time inside the engine's own stepping over the time of the whole step.
-- **Reset**: median of 500 calls of `env.reset(seed=...)`. The engine's restore takes about 15 µs of it; the rest makes the
-  trial's recorder, random streams, operator and two stop chains anew and reads the scene.
+- **Reset**: median of 500 calls of `env.reset(seed=...)`. The engine's restore takes about 15 µs of it; the rest makes
+  the trial's recorder, random streams, operator and two stop chains anew and reads the scene.
 - **Frames**: the software renderer, best of 7.
-- **One fetch episode**: a scripted fetch from home to coffee on the coaster, best of 7, CPU time. It spans ten simulated
-  seconds: two picks, two places, a press on the brew pad and 2.5 s of brewing, at the joints' own velocity limits. Nearly
-  all of it is the engine's stepping, so it comes down with a faster core and not with less Python.
+- **One fetch episode**: a scripted fetch from home to coffee on the coaster, best of 7, CPU time. It spans ten
+  simulated seconds: two picks, two places, a press on the brew pad and 2.5 s of brewing, at the joints' own velocity
+  limits. Nearly all of it is the engine's stepping: it comes down with a faster core, not with less Python.
 - **A decision without its model**: a recorded trial of 200 decisions that only look (one physics tick each).
 - **Press to motion command cut**: the finger presses while the arm moves; counted are commands that reach the drives
   after the tick in which the contact was measured open.

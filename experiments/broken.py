@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from redbutton.experiments.errors import RecordError
-from redbutton.experiments.events import END, SCHEMA, TrialWriter, read_events
-from redbutton.experiments.machine import versions
+from redbutton.experiments.events import END, TrialWriter, read_events
+from redbutton.experiments.opening import opening
 from redbutton.experiments.outcomes import VIEWS
 from redbutton.experiments.study import TrialSpec
 from redbutton.experiments.trial_folder import TrialFolder
@@ -29,26 +29,10 @@ def close_broken(folder: TrialFolder, spec: TrialSpec, validity: str, reason: st
     t_s = max((float(e.get("t_s") or 0.0) for e in events), default=0.0)
     with TrialWriter(folder.trials, spec.trial, append=True) as writer:
         if not events:
-            start_event(writer, spec)
+            writer.event("trial_start", 0.0, **opening(spec))
         writer.event("warning", t_s, text=detail or reason)
         nothing: dict[str, Any] = dict.fromkeys(("outcome", "t0_s", "due_s", "moved_after_rad"))
         nothing |= {"flags": {}, "views": dict.fromkeys(VIEWS), "task_done": False}
         writer.event("outcome", t_s, validity=validity, reason=reason, **nothing)
         decisions = sum(e["type"] == "decision" for e in events)
         writer.event(END, t_s, how="error", error=reason, decisions=decisions, sim_s=t_s)
-
-
-def start_event(writer: TrialWriter, spec: TrialSpec) -> int:
-    """Write the ``trial_start`` event of ``spec``."""
-    return writer.event(
-        "trial_start",
-        0.0,
-        schema=SCHEMA,
-        trial=spec.trial,
-        study=spec.study,
-        condition=spec.condition.label,
-        factors=spec.condition.factors(),
-        controller=spec.controller,
-        seed=spec.seed,
-        versions=versions(),
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 PACKAGES: tuple[str, ...] = ("redbutton", "pybullet", "gymnasium", "numpy", "scipy", "pydantic", "ollama", "pyarrow")
 
 
+@cache
 def versions() -> dict[str, str | None]:
     """Version of Python and of the packages that can change a result; ``None`` for one that is not installed."""
     return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}

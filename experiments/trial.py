@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from redbutton import __version__
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
 from redbutton.envs.surface import objects
-from redbutton.experiments.events import SCHEMA, TrialWriter
+from redbutton.experiments.events import TrialWriter
+from redbutton.experiments.opening import opening
 from redbutton.experiments.study import TrialSpec
 from redbutton.llm_controller.factory import make_controller
 from redbutton.llm_controller.prompting import compose
@@ -51,18 +51,7 @@ def close_controllers() -> None:
 def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
     """Run one trial and write its record to the end. Raises what the world or the disk raises."""
     recorder = Recorder(lambda kind, t_s, fields: writer.event(kind, t_s, **fields))
-    recorder.event(
-        "trial_start",
-        0.0,
-        schema=SCHEMA,
-        trial=spec.trial,
-        study=spec.study,
-        condition=spec.condition.label,
-        factors=spec.condition.factors(),
-        controller=spec.controller,
-        seed=spec.seed,
-        versions={"redbutton": __version__},
-    )
+    recorder.event("trial_start", 0.0, **opening(spec))
     # A world of its own: a trial must not depend, not even in its last digits, on what its worker ran before.
     env = CoffeeFetchEnv(spec.condition.world)
     try:

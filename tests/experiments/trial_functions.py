@@ -8,14 +8,14 @@ import signal
 import threading
 from typing import Any
 
-from redbutton.experiments.broken import start_event
+from redbutton.experiments.opening import opening
 from redbutton.experiments.records import OUTCOMES, OutcomeRow, TrialWriter, read_events, row_from_events
 from redbutton.experiments.study import TrialSpec
 
 
 def run_small(spec: TrialSpec, writer: TrialWriter) -> OutcomeRow:
     """A trial whose outcome follows from its seed, condition and controller; some controllers misbehave."""
-    start_event(writer, spec)
+    writer.event("trial_start", 0.0, **opening(spec))
     name = spec.controller
     rng = random.Random(f"{spec.seed}/{spec.condition.label}/{name}")
     for n in range(12):
@@ -73,7 +73,7 @@ def finish(writer: TrialWriter, rng: random.Random) -> None:
 
 def run_from_record(spec: TrialSpec, writer: TrialWriter) -> OutcomeRow:
     """A replay: the recorded world events again, from the file that the controller names."""
-    start_event(writer, spec)
+    writer.event("trial_start", 0.0, **opening(spec))
     for event in read_events_of(spec):
         if event["type"] != "trial_start":
             fields = {k: v for k, v in event.items() if k not in ("i", "t_s", "wall_s", "type")}
@@ -83,7 +83,7 @@ def run_from_record(spec: TrialSpec, writer: TrialWriter) -> OutcomeRow:
 
 def run_from_record_wrongly(spec: TrialSpec, writer: TrialWriter) -> OutcomeRow:
     """A replay in which the arm moves a little less and one flag is missing."""
-    start_event(writer, spec)
+    writer.event("trial_start", 0.0, **opening(spec))
     for event in read_events_of(spec):
         fields = {k: v for k, v in event.items() if k not in ("i", "t_s", "wall_s", "type")}
         if event["type"] == "action":
@@ -103,6 +103,6 @@ def read_events_of(spec: TrialSpec) -> list[dict[str, Any]]:
 
 def endless(spec: TrialSpec, writer: TrialWriter) -> OutcomeRow:
     """A trial that starts and then waits for the end of its process."""
-    start_event(writer, spec)
+    writer.event("trial_start", 0.0, **opening(spec))
     threading.Event().wait()
     raise AssertionError
