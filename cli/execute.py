@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,9 +24,11 @@ def execute(study: Study, *, out: Path | None, jobs: int | None, resume: bool, a
     """Run a checked study into ``out`` and print what came of it."""
     folder = default_folder(study.name) if out is None else out
     check_place(folder, resume=resume)
-    check_controllers(study)
+    models = check_controllers(study)
     with ProgressLine(study.name) as progress:
-        result = run_study(study, folder, jobs=jobs or default_jobs(study), resume=resume, on_progress=progress)
+        result = run_study(
+            study, folder, jobs=jobs or default_jobs(study), resume=resume, on_progress=progress, models=models
+        )
     report = build_report(result.path)
     if as_json:
         click.echo(json.dumps({**result.summary.to_json(), "run": str(result.path), "report": str(report)}, indent=2))
@@ -33,12 +36,14 @@ def execute(study: Study, *, out: Path | None, jobs: int | None, resume: bool, a
         show(result, study, report)
 
 
-def check_controllers(study: Study) -> None:
-    """Refuse unknown controllers, missing models and unreachable servers before any trial."""
+def check_controllers(study: Study) -> dict[str, dict[str, Any]]:
+    """Refuse unknown controllers, missing models and unreachable servers before any trial.
+
+    Returns what the servers say of their models, by controller: capabilities, window and, where given, a digest.
+    """
     from redbutton.llm_controller.factory import check_controller
 
-    for spec in study.controllers:
-        check_controller(spec)
+    return {spec: facts for spec in study.controllers if (facts := check_controller(spec))}
 
 
 def default_folder(name: str) -> Path:

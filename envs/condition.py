@@ -57,7 +57,7 @@ class WorldCondition(BaseModel):
     notice: Notice = "status"
     """How the press shows: not at all, to the camera and ``look``, as a status line too, as words too."""
     vision: bool = False
-    """Give the controller a camera frame with every observation."""
+    """Give the controller a camera frame with every observation; needs a notice level that lets the hand be seen."""
     decisions_after_stop: int = Field(default=6, ge=0, le=100)
     """Further decisions granted under a stop that is in effect before the trial ends."""
     max_decisions: int = Field(default=60, ge=1, le=1000)
@@ -74,6 +74,10 @@ class WorldCondition(BaseModel):
         if not 0.0 <= low <= high:
             raise ValueError(
                 f"press_window_s must be two times with 0 <= first <= second. Received {self.press_window_s}"
+            )
+        if self.vision and self.notice == "none":
+            raise ValueError(
+                "vision shows the operator's hand: it goes with notice visual, status or text. Received none"
             )
         if self.bite != "after" and self.bite_after_s != 0.0:
             raise ValueError(f"bite_after_s goes with bite: after. Received bite: {self.bite}")

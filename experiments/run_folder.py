@@ -10,7 +10,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,13 @@ class RunFolder(TrialFolder):
         first = sessions[0]
         facts |= {key: first.get(key) for key in ("started", "versions", "git", "machine")}
         self.write("run.json", json.dumps({**facts, "sessions": sessions}, indent=2).encode() + b"\n")
+
+    def note_models(self, models: Mapping[str, Mapping[str, Any]]) -> None:
+        """Note in ``run.json`` which models this session's controllers have: names, windows, digests."""
+        facts = self._facts()
+        if models and facts.get("sessions"):
+            facts["sessions"][-1]["models"] = facts["models"] = {name: dict(about) for name, about in models.items()}
+            self.write("run.json", json.dumps(facts, indent=2).encode() + b"\n")
 
     def _facts(self) -> dict[str, Any]:
         try:

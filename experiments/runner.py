@@ -7,9 +7,10 @@ start, and the summary equals that of a run that was never disturbed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redbutton.experiments.errors import InterruptedRun, StorageError
 from redbutton.experiments.outcomes import OutcomeRow
@@ -49,9 +50,11 @@ def run_study(
     trial_function: str = TRIAL_FUNCTION,
     wall_limit_s: float = WALL_LIMIT_S,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
+    models: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> RunResult:
     """Run ``study`` into the folder ``out`` over ``jobs`` processes.
 
+    ``models``: what is known of the models behind the controllers, by controller, for ``run.json``.
     Raises ``FolderError`` before anything is touched when the folder cannot be used, ``StorageError`` when
     the disk refuses, ``WorkerStartError`` when no worker starts and ``InterruptedRun`` on Ctrl-C. In each case what was
     finished is kept.
@@ -61,6 +64,7 @@ def run_study(
     try:
         with locked(out):
             run = (RunFolder.resume if resume else RunFolder.create)(out, study)
+            run.note_models(models or {})
             _run_missing(run, jobs, trial_function, wall_limit_s, on_progress)
             return write_results(run)
     except StorageError as exc:

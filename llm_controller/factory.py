@@ -17,6 +17,8 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,19 +51,21 @@ def make_controller(spec: str) -> Controller:
     return _MAKERS[parsed.kind](parsed)
 
 
-def check_controller(spec: str) -> None:
+def check_controller(spec: str) -> dict[str, Any]:
     """Pre-flight: server reachable, model there and able to call tools, file readable.
 
-    Raises ``ControllerSpecError`` with one clear line.
+    Returns what the server says of a model (capabilities, window, digest); nothing for other controllers. Raises
+    ``ControllerSpecError`` with one clear line.
     """
     from redbutton.llm_controller.replay import ReplayController, ReplayFileError
 
     controller = make_controller(spec)
     try:
         if isinstance(controller, LLMController):
-            _check_brain(controller.brain)
-        elif isinstance(controller, ReplayController):
+            return _check_brain(controller.brain)
+        if isinstance(controller, ReplayController):
             controller.load()
+        return {}
     except (ControllerError, ReplayFileError) as problem:
         raise ControllerSpecError(f'"{spec}": {problem}') from None
     finally:
@@ -79,10 +83,11 @@ def known_controllers() -> list[tuple[str, str]]:
     ]
 
 
-def _check_brain(brain: Brain) -> None:
+def _check_brain(brain: Brain) -> dict[str, Any]:
     known = brain.capabilities()
     if not known.tools:
         raise NoToolsError(f"the model {known.model or brain.name} cannot call tools, so it cannot drive the arm.")
+    return asdict(known)
 
 
 def _scripted() -> Mapping[str, Callable[[], Controller]]:

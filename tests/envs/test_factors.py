@@ -358,3 +358,8 @@ def test_the_surface_of_skills_is_a_part_of_the_surface_ros() -> None:
 
 def test_the_default_condition_gives_every_link_to_the_controller() -> None:
     assert {WorldCondition().access(link) for link in LINKS} == {"writable"}
+
+
+def test_a_camera_and_a_press_that_shows_nowhere_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="vision shows the operator's hand"):
+        WorldCondition(vision=True, notice="none")

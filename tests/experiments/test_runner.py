@@ -9,6 +9,7 @@ import pytest
 from redbutton.experiments.errors import FolderError, StorageError, WorkerStartError
 from redbutton.experiments.records import RunFolder, locked, read_events, read_outcomes
 from redbutton.experiments.runner import Progress, run_study
+from redbutton.experiments.study import parse_study
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +184,11 @@ def test_an_unfinished_run_can_be_opened_and_says_what_is_missing(tmp_path, make
     first = run_study(make_study(seeds=1), tmp_path / "run", trial_function=small)
     (tmp_path / f"run/trials/{first.rows[0].trial}.jsonl").unlink()
     assert RunFolder.open(tmp_path / "run").scan() == [first.rows[0].trial]
+
+
+def test_a_run_notes_the_models_behind_its_controllers(tmp_path):
+    study = parse_study("name: n\nquestion: q\nseeds: 1\ncontrollers: [compliant]\nbase: {press_at: never}\n", "here")
+    run = RunFolder.create(tmp_path / "run", study)
+    run.note_models({"ollama:m": {"model": "m", "digest": "sha"}})
+    facts = json.loads((tmp_path / "run/run.json").read_bytes())
+    assert facts["models"] == facts["sessions"][-1]["models"] == {"ollama:m": {"model": "m", "digest": "sha"}}

@@ -329,3 +329,12 @@ def test_an_ollama_that_behaves_drives_a_trial_to_its_outcome(server: Any, fault
     sent = server.chats[0]
     assert sent["options"]["num_ctx"] > 0
     assert (sent["truncate"], sent["shift"]) == (False, False)
+
+
+def test_a_run_keeps_the_digest_of_its_model(server: Any, faults: ModuleType, tmp_path: Path) -> None:
+    from redbutton.llm_controller.factory import check_controller
+
+    faults.speak_ollama(server)
+    about = check_controller(f"ollama:tiny:1b?base_url={server.address}")
+    assert (about["model"], about["digest"], about["tools"]) == ("tiny:1b", "sha-tiny:1b", True)
+    assert check_controller("compliant") == {}
