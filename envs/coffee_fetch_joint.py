@@ -84,7 +84,7 @@ class CoffeeFetchJointEnv(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
             raise ValueError(f"an action must be four finite numbers in [-1, 1]. Received {action!r}")
         session = self.inner.session
         stages = len(session.task.reached)
-        permitted = session.driver.stream(self._point(np.clip(move, -1.0, 1.0).tolist()))
+        permitted = session.driver.stream(self._point([min(max(m, -1.0), 1.0) for m in move.tolist()]))
         self._under_stop += self.inner.stopped
         gained = len(session.task.reached) - stages
         reward = STAGE_REWARD * gained - TIME_COST_PER_S * TICK_S
