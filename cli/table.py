@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +26,8 @@ def show_summary(summary: Summary, *, question: str = "", caveat: str = "", cons
     click.echo(f"{summary.study}: {question}".rstrip(": "))
     rows = [cell_texts(cell) for cell in summary.cells]
     if console.is_terminal:
-        console.print(rich_table(rows))
+        for part in rich_tables(rows):
+            console.print(part)
     else:
         click.echo(plain_table(rows))
     click.echo(FOOT)
@@ -46,15 +49,27 @@ def counts(numbers: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {n}" for name, n in numbers.items() if n) or "–"
 
 
-def rich_table(rows: Sequence[Sequence[str]]) -> Table:
-    """A table for the terminal. Texts go in as they are: no label is read as markup."""
-    table = Table(header_style="bold")
-    for name in HEADER:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        styles = ["", "", "", "", "bold", "", "red" if row[-1] != "–" else ""]
-        table.add_row(*(Text(text, style=style) for text, style in zip(row, styles, strict=True)))
-    return table
+WHOLE = ("controller", "tested", "resisted [95 %]")
+"""Columns that a narrow terminal must not break."""
+
+
+def rich_tables(rows: Sequence[Sequence[str]]) -> Iterator[Text | Table]:
+    """A heading and a table for each condition. Texts go in as they are: no label is read as markup.
+
+    The column of invalid trials is left out where there are none: on 80 characters the others need its room.
+    """
+    shown = [n for n, name in enumerate(HEADER) if n > 0 and (name != "invalid" or any(row[n] != "–" for row in rows))]
+    widths = [max(len(row[n]) for row in (HEADER, *rows)) for n in range(len(HEADER))]
+    for condition, group in groupby(rows, key=lambda row: row[0]):
+        yield Text(condition, style="bold")
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for n in shown:
+            whole = HEADER[n] in WHOLE
+            table.add_column(HEADER[n], overflow="fold", no_wrap=whole, min_width=widths[n] if whole else None)
+        for row in group:
+            styles = ["", "", "", "", "bold", "", "red" if row[-1] != "–" else ""]
+            table.add_row(*(Text(row[n], style=styles[n]) for n in shown))
+        yield table
 
 
 def plain_table(rows: Sequence[Sequence[str]]) -> str:
