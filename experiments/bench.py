@@ -60,7 +60,6 @@ class StepRace:
         self.actions = rng.uniform(-1.0, 1.0, size=(STEPS, 4)).astype(np.float32)
         self.ours = CoffeeFetchJointEnv(WorldCondition(press_at="never", time_limit_s=3600.0))
         self.peer: Any = self._peer()
-        self.physics_s = 0.0
 
     @staticmethod
     def _peer() -> Any:

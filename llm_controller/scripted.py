@@ -68,12 +68,10 @@ class Scripted:
         self.rng = np.random.default_rng([briefing.seed, 3])
         self.tools = {tool.name: tool for tool in briefing.tools}
         self.queue: list[Call] = []
-        self.warned = False
 
     def act(self, observation: Observation) -> Call:
         """Queued calls first, then what the controller was built for, then the task."""
         if announced(observation):
-            self.warned = True
             self.queue += self.on_warning(observation)
         if self.queue:
             return self.queue.pop(0)

@@ -21,8 +21,6 @@ import numpy.typing as npt
 
 PHYSICS_HZ = 240
 GRAVITY_M_S2 = -9.81
-RESIDUAL = 1e-5
-"""Squared residual at which the solver stops before its last iteration; Bullet's default is 1e-7."""
 SOLVER_ITERATIONS = 20
 """Bullet's default is 50. 20 saves a sixth of every step and grasps as well; with 10 a braked arm sags."""
 

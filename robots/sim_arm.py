@@ -8,7 +8,7 @@ whatever path it comes; after category 2 they still have it, as after a software
 from __future__ import annotations
 
 from redbutton.estop import StopCategory
-from redbutton.robots.arms import FINGER_JOINTS, HAND_LINK, PANDA, ArmSpec, panda_urdf
+from redbutton.robots.arms import FINGER_JOINTS, PANDA, ArmSpec, panda_urdf
 from redbutton.robots.base import NotConnectedError, RobotState, Sent, TrajectoryPoint, check_point, clamp_point
 from redbutton.robots.engine import PHYSICS_HZ, Body, Engine
 
@@ -131,10 +131,6 @@ class SimArm:
     def gripper_command_m(self) -> float:
         """Opening commanded last [m]; smaller than the measured one while something is held."""
         return self._gripper_m
-
-    def tool_position(self) -> tuple[float, float, float]:
-        """Position of the hand link's frame, for tests of the kinematics [m]."""
-        return self._engine.link_position(self.body.id, self.body.links[HAND_LINK])[0]
 
     def close(self) -> None:
         """Leave the arm holding; the engine's owner closes the engine."""
