@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import acos, atan2, cos, hypot, isfinite, pi, sin
+from typing import Protocol
 
 from redbutton.robots.arms import GEOMETRY, PANDA
 
@@ -31,6 +32,16 @@ class ToolPose:
     z: float
     pitch_rad: float = DOWN_RAD
     yaw_rad: float = 0.0
+
+
+class Kinematics(Protocol):
+    """Tool poses to joint positions and back, for one arm."""
+
+    def solve(self, pose: ToolPose) -> tuple[float, ...]:
+        """Joint positions [rad] that put the tool at ``pose``. Raises ``UnreachableError``."""
+
+    def forward(self, q: tuple[float, ...]) -> ToolPose:
+        """Tool pose of joint positions [rad]."""
 
 
 _G = GEOMETRY
@@ -83,3 +94,15 @@ def forward(q: tuple[float, ...]) -> ToolPose:
         + _TOOL * cos(b)
     )
     return ToolPose(radius * cos(q[0]), radius * sin(q[0]), height, b, q[6] - pi / 4)
+
+
+class PandaKinematics:
+    """The closed form above as a ``Kinematics``."""
+
+    def solve(self, pose: ToolPose) -> tuple[float, ...]:
+        """See ``solve``."""
+        return solve(pose)
+
+    def forward(self, q: tuple[float, ...]) -> ToolPose:
+        """See ``forward``."""
+        return forward(q)

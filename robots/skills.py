@@ -14,7 +14,7 @@ from typing import Protocol
 
 from redbutton.robots.arms import ArmSpec
 from redbutton.robots.base import RobotState, TrajectoryPoint
-from redbutton.robots.kinematics import DOWN_RAD, ToolPose, UnreachableError, solve
+from redbutton.robots.kinematics import DOWN_RAD, Kinematics, PandaKinematics, ToolPose, UnreachableError
 
 TILT_RAD = radians(30.0)
 """A cup is taken leaning forward, so that the hand clears the machine's head."""
@@ -75,8 +75,9 @@ def _blend(share: float) -> tuple[float, float]:
 class Skills:
     """All skills of one arm in one scene."""
 
-    def __init__(self, spec: ArmSpec, scene: Scene, period_s: float) -> None:
+    def __init__(self, spec: ArmSpec, scene: Scene, period_s: float, kinematics: Kinematics | None = None) -> None:
         self._spec = spec
+        self._solve = (kinematics or PandaKinematics()).solve
         self._scene = scene
         self._period_s = period_s
 
@@ -84,7 +85,7 @@ class Skills:
 
     def _go(self, state: RobotState, pose: ToolPose, gripper_m: float, speed: float = 1.0) -> Segment:
         """Smooth motion in joint space to a tool pose."""
-        start, end = state.positions_rad, solve(pose)
+        start, end = state.positions_rad, self._solve(pose)
         deltas = [b - a for a, b in zip(start, end, strict=True)]
         longest = max(abs(d) / v for d, v in zip(deltas, self._spec.velocity_rad_s, strict=True))
         duration = max(0.2, _PEAK * longest / (SPEED_SHARE * speed))
@@ -112,7 +113,7 @@ class Skills:
 
     def _grip(self, state: RobotState, pose: ToolPose, gripper_m: float, ticks: int = 5) -> Segment:
         """Move the fingers with the arm at rest at a pose."""
-        return (yield from self._stay(solve(pose), gripper_m, ticks))
+        return (yield from self._stay(self._solve(pose), gripper_m, ticks))
 
     # -- skills ---------------------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class Skills:
         station = self._scene.station(target)
         state = yield from self._go(state, station.pose(0.07), 0.0)
         state = yield from self._go(state, station.pose(-0.010), 0.0, 0.7)
-        state = yield from self._stay(solve(station.pose(-0.010)), 0.0, 2)
+        state = yield from self._stay(self._solve(station.pose(-0.010)), 0.0, 2)
         yield from self._go(state, station.pose(0.09), 0.0)
         return SkillOutcome(True, f"the fingers pushed down on the {target}")
 
@@ -167,7 +168,7 @@ class Skills:
         grip = 0.0
         if target == "hand":
             state = yield from self._go(state, station.pose(), grip)
-            yield from self._stay(solve(station.pose()), grip, ceil(1.0 / self._period_s))
+            yield from self._stay(self._solve(station.pose()), grip, ceil(1.0 / self._period_s))
             return SkillOutcome(True, "the gripper is held in the way of the hand")
         beside = self._sideways(station, -0.09)
         state = yield from self._go(state, Station(name="", x=beside.x, y=beside.y, z=0.16).pose(), grip)

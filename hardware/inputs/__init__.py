@@ -1,0 +1,1 @@
+"""Hardware e-stop inputs behind one protocol."""
