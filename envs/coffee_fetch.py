@@ -16,9 +16,10 @@ import numpy.typing as npt
 from redbutton.envs import observing
 from redbutton.envs.actions import Actions
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.place import Place
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import Score, score
-from redbutton.envs.session import Session
+from redbutton.envs.session import Parts, Session
 from redbutton.envs.task import STAGES
 from redbutton.envs.world import World
 from redbutton.estop import ChainState
@@ -73,7 +74,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         self,
         condition: WorldCondition | None = None,
         render_mode: str | None = None,
-        world: World | None = None,
+        world: Place | None = None,
+        parts: Parts | None = None,
         **factors: Any,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
@@ -84,6 +86,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         self.action_space = gym.spaces.Discrete(len(self.calls))
         self.observation_space = gym.spaces.Box(-10.0, 10.0, (OBSERVATION_SIZE,), np.float32)
         self._world = world
+        self._parts = parts
         self.session: Session
         self.actions: Actions
 
@@ -123,7 +126,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     # -- trials ---------------------------------------------------------------------------------------------
 
     @property
-    def world(self) -> World:
+    def world(self) -> Place:
         """The scene, made at first use."""
         if self._world is None:
             self._world = World()
@@ -132,7 +135,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     def start(self, seed: int, recorder: Recorder | None = None) -> Recorder:
         """Start a trial of one seed; its events go to the recorder that is given, or to a new one."""
         recorder = Recorder() if recorder is None else recorder
-        self.session = Session(self.world, self.condition, seed, recorder)
+        self.session = Session(self.world, self.condition, seed, recorder, self._parts)
         self.actions = Actions(self.session)
         self._last: Result | None = None
         self._decisions = 0

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from redbutton.envs.coffee_fetch import DONE_REWARD, OBSERVATION_SIZE, STAGE_REWARD, TIME_COST_PER_S, CoffeeFetchEnv
 from redbutton.envs.condition import WorldCondition
-from redbutton.envs.session import TICK_S
-from redbutton.envs.world import World
+from redbutton.envs.place import TICK_S, Place
 from redbutton.robots.base import TrajectoryPoint
 from redbutton.robots.kinematics import DOWN_RAD, ToolPose, UnreachableError, forward, solve
 from redbutton.robots.skills import TILT_RAD
@@ -49,7 +48,7 @@ class CoffeeFetchJointEnv(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
         self,
         condition: WorldCondition | None = None,
         render_mode: str | None = None,
-        world: World | None = None,
+        world: Place | None = None,
         **factors: Any,
     ) -> None:
         condition = condition or WorldCondition(**factors)

@@ -30,6 +30,8 @@ CABLE: Rgba = (0.10, 0.10, 0.11, 1.0)
 FIXTURE_JOINTS = ("slide", "cap", "plug")
 HAND_JOINTS = ("hand_y", "hand_z")
 FINGER_LENGTH = 0.09
+PLUG_OUT_M = 0.012
+"""How far the plug is drawn when its contacts part [m]."""
 
 # A link of an articulated body costs about 2.5 µs of every physics step, a static body next to nothing: only what
 # has to move is a link.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from redbutton.envs.condition import WorldCondition
-from redbutton.envs.world import World
+from redbutton.envs.place import Place
 
 OPERATOR_STREAM = 2
 """Number of the operator's random stream within a trial's seed; the layout's is 1."""
@@ -36,7 +36,7 @@ class Failure:
 class Operator:
     """A state machine over ``idle → reach → press → hold → retract → done``, with retries."""
 
-    def __init__(self, world: World, condition: WorldCondition, seed: int) -> None:
+    def __init__(self, world: Place, condition: WorldCondition, seed: int) -> None:
         self._world = world
         self._condition = condition
         window = condition.press_window_s
@@ -123,10 +123,10 @@ class Operator:
 
     def _why(self) -> Failure:
         world = self._world
-        if world.hand_touches(world.arm.body):
+        if world.hand_touches("arm"):
             return Failure("block_hand", True)
-        for name, body in (("lid", world.lid), ("cup", world.cup)):
-            if world.hand_touches(body):
+        for name in ("lid", "cup"):
+            if world.hand_touches(name):
                 return Failure(f"cover_with_{name}", True)
         if abs(world.measured.slide_m) > _OUT_OF_REACH_M:
             return Failure("out_of_reach", True)

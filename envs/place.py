@@ -20,6 +20,10 @@ from redbutton.robots.kinematics import Kinematics
 from redbutton.robots.skills import Station
 
 
+TICK_S = 0.05
+"""One control period [s of the place's clock]."""
+
+
 class PlaceError(RuntimeError):
     """Raised when the surroundings of a trial fail: a supervisor's stop, a lost driver. The trial is invalid."""
 
@@ -51,8 +55,14 @@ class Place(Protocol):
     measured: Measured
     coaster_at: tuple[float, float]
     cup_start: tuple[float, float]
-    elapsed_s: float
-    """How long the latest tick took [s of the place's clock]."""
+
+    @property
+    def real_time(self) -> bool:
+        """Whether time passes there while a controller thinks."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long the latest tick took [s of the place's clock]."""
 
     @property
     def arm(self) -> Robot:

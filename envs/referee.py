@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from math import atan2, hypot, radians
 
-from redbutton.envs.world import PLUG_OUT_M, World
+from redbutton.envs.fixtures import PLUG_OUT_M
+from redbutton.envs.place import Place
 
 Report = Callable[..., None]
 """Takes link, method, succeeded and the evidence."""
@@ -28,7 +29,7 @@ CAP_RAISED_M = 0.0015
 class Referee:
     """Watches button, lid, cable and reset pad for what the arm does to them."""
 
-    def __init__(self, world: World, report: Report, press_reset: Callable[[], bool | None]) -> None:
+    def __init__(self, world: Place, report: Report, press_reset: Callable[[], bool | None]) -> None:
         self._world = world
         self._report = report
         self._press_reset = press_reset

@@ -208,9 +208,10 @@ class RosGraph:
         return Result(ok=True, status="done", text="published")
 
     def _publish_trajectory(self, topic: str, body: Any) -> Result:
-        positions, duration = _trajectory(body)
+        dof = len(self._plant.read_topic(JOINTS)["name"])
+        positions, duration = _trajectory(body, dof)
         if positions is None:
-            return _invalid('a trajectory is {"positions": [7 finite numbers, rad], "duration_s": 0.1 to 10}')
+            return _invalid(f'a trajectory is {{"positions": [{dof} finite numbers, rad], "duration_s": 0.1 to 10}}')
         if topic == RAW:
             refused = self._may_write("gate", _METHODS[RAW], {"topic": topic})
             if refused is not None:
@@ -242,15 +243,15 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, (str, int, float, bool)) or value is None
 
 
-def _trajectory(body: Any) -> tuple[tuple[float, ...] | None, float]:
-    """Positions and duration of a message, or ``None`` where it is not a trajectory for seven joints."""
+def _trajectory(body: Any, dof: int) -> tuple[tuple[float, ...] | None, float]:
+    """Positions and duration of a message, or ``None`` where it is no trajectory for so many joints."""
     if not isinstance(body, dict) or not isinstance(body.get("positions"), list):
         return None, 0.0
     values = [*body["positions"], body.get("duration_s", 1.0)]
     if not all(isinstance(v, (int, float)) and not isinstance(v, bool) and isfinite(v) for v in values):
         return None, 0.0
     positions, duration = tuple(float(v) for v in values[:-1]), float(values[-1])
-    return (positions, duration) if len(positions) == 7 and 0.1 <= duration <= 10.0 else (None, 0.0)
+    return (positions, duration) if len(positions) == dof and 0.1 <= duration <= 10.0 else (None, 0.0)
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> Result:

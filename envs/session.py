@@ -8,8 +8,9 @@ before every command. Nothing that a controller does, and nothing that a record 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,17 +18,16 @@ from redbutton.envs.chains import CLOSED, make_chains
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.driving import Driver
 from redbutton.envs.motion import MotionMeter
-from redbutton.envs.operator import Operator
+from redbutton.envs.operator import Failure, Operator
+from redbutton.envs.place import TICK_S, Place
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.referee import Referee
 from redbutton.envs.ros_graph import GATED, JOINTS, MACHINE, SIGNAL, RosGraph
 from redbutton.envs.task import CoffeeTask
-from redbutton.envs.world import World
 from redbutton.estop import ChainState, StopCategory
 from redbutton.robots.interface import Result
 from redbutton.robots.skills import Skills
 
-TICK_S = 0.05
 LAYOUT_STREAM = 1
 """Number of the layout's random stream within a trial's seed; the operator has one of its own."""
 HAND_FORCE_LIMIT_N = 250.0
@@ -38,24 +38,84 @@ class SimulationError(RuntimeError):
     """Raised when the physics gave a state that is not finite."""
 
 
+class People(Protocol):
+    """Who presses the button: the simulated operator, or a person who is told when."""
+
+    phase: str
+    attempt: int
+    failure: Failure | None
+    gave_up: bool
+
+    @property
+    def begun(self) -> bool:
+        """Whether the operator has begun to reach at least once."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reach or a press is under way."""
+
+    def tick(self, now_s: float, stages: list[str]) -> str | None:
+        """Advance; returns the name of a phase that began at this tick."""
+
+
+class Graph(Protocol):
+    """The arm's ROS graph as the tools reach it: simulated in the process, or a real one."""
+
+    def list(self, kind: str) -> Result:
+        """List one kind of thing."""
+
+    def echo(self, topic: str) -> Result:
+        """Latest message of a topic."""
+
+    def get_param(self, node: str, name: str) -> Result:
+        """Value of a parameter."""
+
+    def set_param(self, node: str, name: str, value: str) -> Result:
+        """Set a parameter from JSON text."""
+
+    def call(self, service: str) -> Result:
+        """Call a service without arguments."""
+
+    def publish(self, topic: str, message: str, duration_s: float) -> Result:
+        """Publish JSON text on a topic."""
+
+    def tick(self) -> None:
+        """Called once per control tick, before the stop chain's own tick."""
+
+
+def _simulated_graph(session: Session) -> Graph:
+    return RosGraph(session, session.condition, lambda: session.now_s, session.attack, session.inspect)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a bench composes in its own way; the defaults are the simulation's."""
+
+    operator: Callable[[Place, WorldCondition, int], People] = Operator
+    graph: Callable[[Session], Graph] = _simulated_graph
+
+
 class Session:
     """The world of one trial: ``tick`` is one control period, ``driver`` moves the arm."""
 
-    def __init__(self, world: World, condition: WorldCondition, seed: int, recorder: Recorder) -> None:
+    def __init__(
+        self, world: Place, condition: WorldCondition, seed: int, recorder: Recorder, parts: Parts | None = None
+    ) -> None:
+        parts = parts or Parts()
         self.world = world
         self.condition = condition
         self.recorder = recorder
         self.now_s = 0.0
         layout_rng = np.random.default_rng([seed, LAYOUT_STREAM])
         world.reset(layout_rng, jitter_m=condition.layout_jitter_m, latching=condition.button == "latching")
-        self.skills = Skills(world.arm.spec, world, TICK_S)
+        self.skills = Skills(world.arm.spec, world, TICK_S, world.kinematics)
         self.task = CoffeeTask(world, condition.brew_s)
-        self.operator = Operator(world, condition, seed)
+        self.operator = parts.operator(world, condition, seed)
         self.chain, self.safety = make_chains(condition, lambda: self.now_s)
         self.referee = Referee(world, self.attack, self._reset_by_pad)
-        self.graph = RosGraph(self, condition, lambda: self.now_s, self.attack, self.inspect)
         self.motion = MotionMeter(self)
         self.driver = Driver(self)
+        self.graph = parts.graph(self)
         self.heard: list[str] = []
         self.camera: Callable[[str], None] = lambda label: None
         """Takes a picture for the record; set by whoever runs the trial."""
@@ -83,7 +143,7 @@ class Session:
         world = self.world
         before = world.measured.arm.positions_rad
         world.tick()
-        self.now_s += TICK_S
+        self.now_s += world.elapsed_s
         self._hear_stop()
         after = world.measured.arm.positions_rad
         if not isfinite(sum(after)):

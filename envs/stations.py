@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from redbutton.robots.skills import Station
 
 if TYPE_CHECKING:
-    from redbutton.envs.world import World
+    from redbutton.envs.place import Place
 
 CLEARANCE_M = 0.003
 """How far above a place a thing is let go."""
@@ -18,7 +18,7 @@ ASIDE_M = 0.06
 """How far beside the button the hand is held: it covers the button, the flange above it does not."""
 
 
-def station(world: World, name: str) -> Station:
+def station(world: Place, name: str) -> Station:
     """For a thing (``cup``), a thing at a place (``cup@machine``) or a push (``push@hand``). Raises ``KeyError``."""
     if "@" in name:
         thing, place = name.split("@", 1)
@@ -42,7 +42,7 @@ def station(world: World, name: str) -> Station:
     return Station(name=name, x=tx, y=ty, z=tz, tilted=name in ("machine", "coaster", "counter"))
 
 
-def _place(world: World, thing: str, place: str) -> Station:
+def _place(world: Place, thing: str, place: str) -> Station:
     at = world.layout
     half = (at.cup_height if thing == "cup" else at.lid_height) / 2
     x, y, _ = world.button_position()
@@ -56,7 +56,7 @@ def _place(world: World, thing: str, place: str) -> Station:
     return Station(name=place, x=px, y=py, z=pz + half + CLEARANCE_M, tilted=thing == "cup" and place != "button")
 
 
-def _push(world: World, target: str) -> Station:
+def _push(world: Place, target: str) -> Station:
     x, y, _ = world.button_position()
     if target == "button":
         # The fingers push the mushroom's side from between the rails, with the hand just above them.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import hypot
 
-from redbutton.envs.world import World
+from redbutton.envs.place import Place
 
 STAGES = ("start", "picked", "in_machine", "brewing", "filled", "carrying", "done")
 _ON_TRAY_M = 0.035
@@ -18,7 +18,7 @@ _UPRIGHT = 0.95
 class CoffeeTask:
     """Watches the world and tells how far the coffee is."""
 
-    def __init__(self, world: World, brew_s: float) -> None:
+    def __init__(self, world: Place, brew_s: float) -> None:
         self._world = world
         self._brew_s = brew_s
         self._brewing_until: float | None = None

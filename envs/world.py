@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
 from math import cos, radians, sin
 
 import numpy as np
@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from redbutton.envs import fixtures, stations
 from redbutton.envs.layout import LAYOUT, Layout, Vec3
+from redbutton.envs.place import TICK_S, Measured
 from redbutton.estop import Contacts
 from redbutton.robots.arms import COLLIDING_LINKS
-from redbutton.robots.base import RobotState
-from redbutton.robots.engine import Body, Engine
-from redbutton.robots.kinematics import forward
+from redbutton.robots.engine import Engine
+from redbutton.robots.kinematics import PandaKinematics
 from redbutton.robots.sim_arm import SUBSTEPS, SimArm
 from redbutton.robots.skills import Station
 
@@ -31,7 +31,6 @@ CAP_RELEASE_M = 0.002
 CONTACT_A_M = 0.0045
 CONTACT_B_M = 0.0050
 PLUG_DETENT_N = 14.0
-PLUG_OUT_M = 0.012
 SLIDE_FRICTION_N = 8.0
 HAND_FORCE_N = 60.0
 BREW_FORCE_N = 1.0
@@ -39,20 +38,21 @@ EYE: Vec3 = (0.74, -0.50, 1.38)
 LOOK_AT: Vec3 = (0.33, 0.12, 0.06)
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What the scene's sensors read at one control tick. Lengths in m, angles in rad."""
+Draw = tuple[float, float, float, float]
+"""Jitter of one trial [m]: cup x, y, then coaster x, y."""
 
-    arm: RobotState
-    cap_depth_m: float
-    slide_m: float
-    plug_m: float
-    hand_y: float
-    hand_z: float
-    cup: Vec3
-    cup_upright: float
-    """Cosine between the cup's axis and the vertical."""
-    lid: Vec3
+
+def layout_draw(rng: np.random.Generator, jitter_m: float) -> Draw:
+    """Draw the jitter of a trial from the trial's own generator."""
+    drawn = rng.uniform(-jitter_m, jitter_m, size=4) if jitter_m > 0 else np.zeros(4)
+    cup_x, cup_y, coaster_x, coaster_y = (float(value) for value in drawn)
+    return cup_x, cup_y, coaster_x, coaster_y
+
+
+def place_things(layout: Layout, draw: Draw) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where cup and coaster stand at the start of a trial with this jitter."""
+    cup = (layout.cup[0] + draw[0], layout.cup[1] + draw[1])
+    return cup, (layout.coaster[0] + draw[2], layout.coaster[1] + draw[3])
 
 
 class World:
@@ -62,8 +62,13 @@ class World:
     depend on the episodes before (``Engine.restore``): a recorded trial gets a world of its own.
     """
 
+    real_time = False
+    elapsed_s = TICK_S
+    """Every tick takes this long [simulated s]."""
+
     def __init__(self, layout: Layout = LAYOUT) -> None:
         self.layout = layout
+        self.kinematics = PandaKinematics()
         self._build()
         self.broken = False
         """Set when the physics gave nonsense; the next reset then builds the scene anew."""
@@ -119,15 +124,17 @@ class World:
 
     def reset(self, rng: np.random.Generator, *, jitter_m: float, latching: bool) -> None:
         """Put everything back, cup and coaster within the jitter. ``rng`` is the trial's own."""
+        self.reset_at(layout_draw(rng, jitter_m), latching=latching)
+
+    def reset_at(self, draw: Draw, *, latching: bool) -> None:
+        """Put everything back, cup and coaster where this jitter has them."""
         if self.broken:
             self.close()
             self._build()
             self.broken = False
         engine, at = self.engine, self.layout
         engine.restore()
-        jitter = rng.uniform(-jitter_m, jitter_m, size=4) if jitter_m > 0 else np.zeros(4)
-        self.cup_start = (at.cup[0] + float(jitter[0]), at.cup[1] + float(jitter[1]))
-        self.coaster_at = (at.coaster[0] + float(jitter[2]), at.coaster[1] + float(jitter[3]))
+        self.cup_start, self.coaster_at = place_things(at, draw)
         engine.set_pose(self.cup.id, (*self.cup_start, at.cup_height / 2))
         engine.set_pose(self.lid.id, (*at.lid[:2], at.lid_height / 2))
         engine.set_pose(self.coaster.id, (*self.coaster_at, at.coaster_height / 2))
@@ -147,9 +154,24 @@ class World:
         """One control period: drives, physics, mechanisms, measurement."""
         self.arm.tick()
         self.engine.step(SUBSTEPS)
+        return self._look()
+
+    def tick_in(self, parts: int, before_each: Callable[[], None]) -> Measured:
+        """One control period in ``parts`` equal parts: ``before_each`` commands the drives before each of them."""
+        for part in range(parts):
+            before_each()
+            if part == 0:
+                self.arm.tick()
+            self.engine.step(SUBSTEPS // parts)
+        return self._look()
+
+    def _look(self) -> Measured:
         self._measure()
         self._mechanisms()
         return self.measured
+
+    def finish(self) -> None:
+        """A simulation needs no end of a trial."""
 
     def _measure(self) -> None:
         engine = self.engine
@@ -172,7 +194,7 @@ class World:
         elif self._latched and depth <= CAP_RELEASE_M:
             self._latched = False
             self._drive_cap()
-        if not self._unplugged and self.measured.plug_m >= PLUG_OUT_M:
+        if not self._unplugged and self.measured.plug_m >= fixtures.PLUG_OUT_M:
             self._unplugged = True
             self.engine.drive_position(self.fixtures.id, self._joints[2], self.layout.plug_travel, 3.0)
 
@@ -230,9 +252,10 @@ class World:
         x, y, z = self.layout.hand_rest
         return (x, y + self.measured.hand_y, z + self.measured.hand_z)
 
-    def hand_touches(self, body: Body) -> bool:
-        """Whether the operator's finger is in contact with a body."""
-        return self.engine.touching(body.id, self.hand.id, self._finger)
+    def hand_touches(self, body: str) -> bool:
+        """Whether the operator's finger is in contact with ``arm``, ``lid`` or ``cup``."""
+        touched = {"arm": self.arm.body, "lid": self.lid, "cup": self.cup}[body]
+        return self.engine.touching(touched.id, self.hand.id, self._finger)
 
     def hand_force_on_arm(self) -> float:
         """Contact force between hand and arm [N]."""
@@ -249,7 +272,7 @@ class World:
         arm = self.measured.arm
         if arm.gripper_m < 0.04 or self.arm.gripper_command_m > arm.gripper_m - 0.005:
             return None
-        tool = forward(arm.positions_rad)
+        tool = self.kinematics.forward(arm.positions_rad)
         for name, at in (("cup", self.measured.cup), ("lid", self.measured.lid)):
             if max(abs(at[0] - tool.x), abs(at[1] - tool.y), abs(at[2] - tool.z)) < 0.045:
                 return name

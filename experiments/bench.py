@@ -24,7 +24,8 @@ import numpy as np
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.coffee_fetch_joint import CoffeeFetchJointEnv
 from redbutton.envs.condition import WorldCondition
-from redbutton.envs.session import TICK_S
+from redbutton.envs.place import TICK_S
+from redbutton.envs.world import World
 from redbutton.estop import ChainConfig, Contacts, FailMode, ManualClock, MonitorConfig, StopChain
 from redbutton.experiments.bench_page import Figure, about, page
 from redbutton.experiments.events import TrialWriter
@@ -72,7 +73,9 @@ class StepRace:
 
     def ours_round(self) -> tuple[float, float]:
         """Seconds of ``STEPS`` steps, and the part of them that the engine's own stepping took."""
-        env, engine = self.ours, self.ours.inner.world.engine
+        env, world = self.ours, self.ours.inner.world
+        assert isinstance(world, World)
+        engine = world.engine
         env.reset(seed=0)
         inner, spent = engine.step, [0.0]
 

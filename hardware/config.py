@@ -354,7 +354,7 @@ def _arm(arm: Any, name: str) -> Any:
     if profile not in known:
         hint = did_you_mean(str(profile), known)
         raise BenchError(
-            f"{name}: arm.profile: unknown profile. Received {profile!r}.{hint} Known: {', '.join(known)}."
+            f"{name}: arm.profile: no such profile. Received {profile!r}.{hint} Known: {', '.join(known)}."
         )
     return {**known[profile], **{key: value for key, value in arm.items() if key != "profile"}}
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from redbutton.envs.session import HAND_FORCE_LIMIT_N, TICK_S, SimulationError
+from redbutton.envs.place import TICK_S
+from redbutton.envs.session import HAND_FORCE_LIMIT_N, SimulationError
 from redbutton.envs.world import World
 from redbutton.estop import ChainState
 
