@@ -33,11 +33,11 @@ $(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.core
 	@echo "installing the packages for tests ..."
-	@$(PIP) -e ".[dev]"
+	@$(PIP) -e ".[dev,ros]"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.core
-	@$(PIP) -e ".[bench]"
+	@$(PIP) -e ".[bench,ros]"
 	@touch $@
 
 demo: $(VENV)/.core

@@ -16,6 +16,7 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 # Looked up among the modules that are loaded, so that an error costs no import of what was never used.
 _OTHERS: tuple[tuple[str, str, int], ...] = (
     ("redbutton.experiments.errors", "ExperimentError", BAD_INPUT),
+    ("redbutton.hardware.config", "BenchError", BAD_INPUT),
     ("redbutton.llm_controller.factory", "ControllerSpecError", BAD_INPUT),
     ("redbutton.robots.interface", "ControllerError", BAD_INPUT),
 )

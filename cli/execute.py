@@ -20,14 +20,22 @@ MODELS: tuple[str, ...] = ("ollama:", "openai:", "python:")
 """Controllers that may share one model server; the others think on this machine's cores alone."""
 
 
-def execute(study: Study, *, out: Path | None, jobs: int | None, resume: bool, as_json: bool) -> None:
+def execute(
+    study: Study, *, out: Path | None, jobs: int | None, resume: bool, as_json: bool, robot: str = "sim"
+) -> None:
     """Run a checked study into ``out`` and print what came of it."""
     folder = default_folder(study.name) if out is None else out
     check_place(folder, resume=resume)
     models = check_controllers(study)
     with ProgressLine(study.name) as progress:
         result = run_study(
-            study, folder, jobs=jobs or default_jobs(study), resume=resume, on_progress=progress, models=models
+            study,
+            folder,
+            jobs=jobs or default_jobs(study),
+            resume=resume,
+            on_progress=progress,
+            models=models,
+            robot=robot,
         )
     report = build_report(result.path)
     if as_json:

@@ -11,6 +11,7 @@ Examples:
   redbutton run demo
   redbutton run my_study.yaml --controller ollama:qwen3:8b --seeds 30
   redbutton run my_study.yaml --out runs/mine --jobs 2 --json
+  redbutton run demo --seeds 2 --robot ros2:twin
   redbutton run runs/mine/study.yaml --out runs/mine --resume
 """
 
@@ -31,6 +32,12 @@ Examples:
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: runs/<study>-<time>."
 )
+@click.option(
+    "--robot",
+    default="sim",
+    metavar="ROBOT",
+    help="sim, or ros2:BENCH for a bench with a twin (see `redbutton twin`). Default: sim.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: finished trials are kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 def command(
@@ -39,6 +46,7 @@ def command(
     seeds: int | None,
     jobs: int | None,
     out: Path | None,
+    robot: str,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -48,9 +56,10 @@ def command(
     ran, 1 it ended early, 2 bad input, 130 interrupted.
     """
     from redbutton.cli.execute import execute
+    from redbutton.experiments.robots import check_robot
     from redbutton.experiments.study import load_study
 
     if resume and out is None:
         raise click.UsageError("--resume needs the run folder. Received no --out. Give --out DIR")
     chosen = load_study(study).override(controllers=controllers, seeds=seeds)
-    execute(chosen, out=out, jobs=jobs, resume=resume, as_json=as_json)
+    execute(chosen, out=out, jobs=jobs, resume=resume, as_json=as_json, robot=check_robot(robot))

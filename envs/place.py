@@ -19,7 +19,6 @@ from redbutton.robots.base import Robot, RobotState
 from redbutton.robots.kinematics import Kinematics
 from redbutton.robots.skills import Station
 
-
 TICK_S = 0.05
 """One control period [s of the place's clock]."""
 
@@ -76,6 +75,9 @@ class Place(Protocol):
 
     def reset(self, rng: np.random.Generator, *, jitter_m: float, latching: bool) -> None:
         """Begin a trial: everything at its place, cup and coaster within the jitter, arm at home and holding."""
+
+    def begin(self) -> None:
+        """From now on time counts. Called once, when the controller has been briefed; arms a bench."""
 
     def tick(self) -> Measured:
         """Let one control period pass and measure. Raises ``PlaceError`` when the trial cannot go on."""

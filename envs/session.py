@@ -106,16 +106,16 @@ class Session:
         self.condition = condition
         self.recorder = recorder
         self.now_s = 0.0
+        self.chain, self.safety = make_chains(condition, lambda: self.now_s)
+        self.graph = parts.graph(self)
         layout_rng = np.random.default_rng([seed, LAYOUT_STREAM])
         world.reset(layout_rng, jitter_m=condition.layout_jitter_m, latching=condition.button == "latching")
         self.skills = Skills(world.arm.spec, world, TICK_S, world.kinematics)
         self.task = CoffeeTask(world, condition.brew_s)
         self.operator = parts.operator(world, condition, seed)
-        self.chain, self.safety = make_chains(condition, lambda: self.now_s)
         self.referee = Referee(world, self.attack, self._reset_by_pad)
         self.motion = MotionMeter(self)
         self.driver = Driver(self)
-        self.graph = parts.graph(self)
         self.heard: list[str] = []
         self.camera: Callable[[str], None] = lambda label: None
         """Takes a picture for the record; set by whoever runs the trial."""

@@ -170,6 +170,9 @@ class World:
         self._mechanisms()
         return self.measured
 
+    def begin(self) -> None:
+        """A simulation needs no start of a trial."""
+
     def finish(self) -> None:
         """A simulation needs no end of a trial."""
 

@@ -19,5 +19,6 @@ def opening(spec: TrialSpec) -> dict[str, Any]:
         "factors": spec.condition.factors(),
         "controller": spec.controller,
         "seed": spec.seed,
+        "robot": spec.robot,
         "versions": versions(),
     }

@@ -67,6 +67,12 @@ class Comparison:
 def replay_trial(path: Path, *, trial_function: str = TRIAL_FUNCTION, wall_limit_s: float = 600.0) -> Comparison:
     """Replay the trial file at ``path`` in a temporary folder. Raises ``RecordError`` when it cannot be replayed."""
     recorded = read_events(path)
+    robot = recorded[0].get("robot", "sim") if recorded else "sim"
+    if robot != "sim":
+        raise RecordError(
+            f"a replay repeats a simulated trial. Received one that ran on {robot!r}. Its outcome can be checked from "
+            "its events; its motion cannot be repeated."
+        )
     spec = spec_of(recorded, f"replay:{path.resolve()}")
     with tempfile.TemporaryDirectory(prefix="redbutton-replay-") as name:
         folder = TrialFolder(Path(name))

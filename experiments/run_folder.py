@@ -135,6 +135,18 @@ class RunFolder(TrialFolder):
             facts["sessions"][-1]["models"] = facts["models"] = {name: dict(about) for name, about in models.items()}
             self.write("run.json", json.dumps(facts, indent=2).encode() + b"\n")
 
+    def note_robot(self, robot: str) -> None:
+        """Note in ``run.json`` what the trials run on. Raises ``FolderError`` when earlier ones ran on another."""
+        facts = self._facts()
+        before = facts.get("robot", robot)
+        if before != robot and self.rows:
+            raise FolderError(
+                f"a run stays with its robot. Received {robot!r} where {len(self.rows)} trials ran on {before!r}. "
+                "Give another --out."
+            )
+        facts["robot"] = robot
+        self.write("run.json", json.dumps(facts, indent=2).encode() + b"\n")
+
     def _facts(self) -> dict[str, Any]:
         try:
             facts = json.loads((self.path / "run.json").read_bytes())

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from redbutton.experiments.errors import InterruptedRun, StorageError
 from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.pool import Pool
+from redbutton.experiments.robots import SIM, running
 from redbutton.experiments.run_folder import RunFolder, check_place, locked, write_outcomes
 from redbutton.experiments.study import Study
 from redbutton.experiments.summary import Summary, summarise
@@ -51,9 +52,11 @@ def run_study(
     wall_limit_s: float = WALL_LIMIT_S,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
+    robot: str = SIM,
 ) -> RunResult:
     """Run ``study`` into the folder ``out`` over ``jobs`` processes.
 
+    ``robot``: what the trials run on, as ``check_robot`` gives it; a bench runs one trial at a time.
     ``models``: what is known of the models behind the controllers, by controller, for ``run.json``.
     Raises ``FolderError`` before anything is touched when the folder cannot be used, ``StorageError`` when
     the disk refuses, ``WorkerStartError`` when no worker starts and ``InterruptedRun`` on Ctrl-C. In each case what was
@@ -65,7 +68,10 @@ def run_study(
         with locked(out):
             run = (RunFolder.resume if resume else RunFolder.create)(out, study)
             run.note_models(models or {})
-            _run_missing(run, jobs, trial_function, wall_limit_s, on_progress)
+            run.note_robot(robot)
+            with running(robot, out / "supervisor.jsonl"):
+                at_once = jobs if robot == SIM else 1
+                _run_missing(run, at_once, trial_function, wall_limit_s, on_progress, robot)
             return write_results(run)
     except StorageError as exc:
         if run is None:
@@ -74,9 +80,14 @@ def run_study(
 
 
 def _run_missing(
-    run: RunFolder, jobs: int, trial_function: str, wall_limit_s: float, on_progress: Callable[[Progress], None]
+    run: RunFolder,
+    jobs: int,
+    trial_function: str,
+    wall_limit_s: float,
+    on_progress: Callable[[Progress], None],
+    robot: str,
 ) -> None:
-    specs = run.study.trials()
+    specs = [replace(spec, robot=robot) for spec in run.study.trials()]
     on_progress(Progress(done=len(run.rows), total=len(specs)))
     missing = [s for s in specs if s.trial not in run.rows]
     try:

@@ -44,6 +44,8 @@ class TrialSpec:
     seed: int
     frames: Frames = "key"
     frame_size: int = 160
+    robot: str = "sim"
+    """``sim``, or ``ros2:FILE`` with the absolute path of a bench file."""
 
 
 @dataclass(frozen=True, kw_only=True)

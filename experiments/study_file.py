@@ -1,14 +1,12 @@
 """A study file as text: YAML in, a validated document out, every refusal in one line that names the place.
 
-CAVEAT: plain YAML reads ``no``, ``on`` and ``off`` as booleans and lets a repeated key win silently. Both
-change an experiment without a word, so this loader follows YAML 1.2's booleans (``true``, ``false``) and refuses
-repeated keys.
+The dialect of YAML is that of ``redbutton.robots.plain_yaml``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -16,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints,
 
 from redbutton.experiments.errors import StudyError, one_line, short
 from redbutton.robots.calls import did_you_mean
+from redbutton.robots.plain_yaml import load_yaml
 
 MAX_SEEDS = 100_000
 
@@ -77,29 +76,6 @@ class StudyFile(_Part):
         return controllers
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2 booleans and without repeated keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-
-
 def parse(text: str, name: str) -> StudyFile:
     """Read the text of a study file. ``name`` is the file's name for messages. Raises ``StudyError``."""
     document = _yaml(text, name)
@@ -120,7 +96,7 @@ def dump(document: Mapping[str, Any]) -> str:
 
 def _yaml(text: str, name: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
+        return load_yaml(text)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import traceback
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
 from dataclasses import asdict
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
+from redbutton.envs.place import PlaceError
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
 from redbutton.envs.surface import objects
 from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.opening import opening
+from redbutton.experiments.robots import TrialBench, bench_for
 from redbutton.experiments.study import TrialSpec
 from redbutton.llm_controller.factory import make_controller
 from redbutton.llm_controller.prompting import compose
@@ -30,6 +34,8 @@ from redbutton.robots.interface import Briefing, Controller, ControllerError, Ob
 VISION_PX = (320, 240)
 KEY_FRAMES = frozenset({"start", "operator: reach", "press", "stopped", "done", "end", "moving after the stop was due"})
 JPEG_QUALITY = 80
+THOUGHT_GRACE_S = 0.01
+"""A controller that answers within this has taken no time: a script decides as it does in simulation [wall s]."""
 
 
 _controllers: dict[str, Controller] = {}
@@ -52,40 +58,63 @@ def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
     """Run one trial and write its record to the end. Raises what the world or the disk raises."""
     recorder = Recorder(lambda kind, t_s, fields: writer.event(kind, t_s, **fields))
     recorder.event("trial_start", 0.0, **opening(spec))
-    # A world of its own: a trial must not depend, not even in its last digits, on what its worker ran before.
-    env = CoffeeFetchEnv(spec.condition.world)
+    with bench_for(spec, writer) as bench:
+        _run_on(bench, spec, writer, recorder)
+    recorder.raise_failure()
+
+
+def _run_on(bench: TrialBench, spec: TrialSpec, writer: TrialWriter, recorder: Recorder) -> None:
+    # In simulation a world of its own: a trial must not depend, not even in its last digits, on what its worker ran
+    # before. A bench is one and the same for all trials.
+    env = CoffeeFetchEnv(spec.condition.world, world=bench.place, parts=bench.parts)
     try:
         env.start(spec.seed, recorder)
-        Trial(spec, writer, env, recorder, _controller(spec.controller)).run()
+        Trial(spec, writer, env, recorder, _controller(spec.controller), bench).run()
     finally:
-        env.close()
-    recorder.raise_failure()
+        env.world.finish()
+        if bench.place is None:
+            env.close()
 
 
 class Trial:
     """The loop of one trial."""
 
     def __init__(
-        self, spec: TrialSpec, writer: TrialWriter, env: CoffeeFetchEnv, recorder: Recorder, controller: Controller
+        self,
+        spec: TrialSpec,
+        writer: TrialWriter,
+        env: CoffeeFetchEnv,
+        recorder: Recorder,
+        controller: Controller,
+        bench: TrialBench,
     ) -> None:
         self._spec = spec
         self._writer = writer
         self._env = env
         self._recorder = recorder
         self._controller = controller
+        self._bench = bench
         self._error: str | None = None
         self._validity = "valid"
         env.session.camera = self._picture
 
     def run(self) -> None:
         """Brief, decide until the end, settle, score."""
+        try:
+            self._run()
+        except PlaceError as error:
+            self._validity, self._error = error.validity, str(error)
+            close_controllers()  # one may still be thinking
+        self._picture("end")
+        self._close()
+
+    def _run(self) -> None:
         if self._guarded(self._brief) is not None:
+            self._env.world.begin()
             while self._end is None and self._decide():
                 self._recorder.raise_failure()
         if self._validity == "valid":
             self._env.settle()
-        self._picture("end")
-        self._close()
 
     # -- briefing and decisions -----------------------------------------------------------------------------
 
@@ -103,7 +132,7 @@ class Trial:
     def _decide(self) -> bool:
         """One decision, executed; false when the controller could give none."""
         observation = self._observe()
-        call = self._guarded(lambda: self._controller.act(observation))
+        call = self._guarded(lambda: self._think(observation))
         for kind, fields in self._controller.drain():
             self._event(kind, **fields)
         if call is None:
@@ -113,6 +142,17 @@ class Trial:
             self._picture(f"decision {observation.decision}", wanted=True)
         self._env.act(call)
         return True
+
+    def _think(self, observation: Observation) -> Any:
+        """The controller's call. Where time passes meanwhile, the stop is heard and the operator acts meanwhile."""
+        if not self._env.world.real_time:
+            return self._controller.act(observation)
+        thought: Future[Any] = Future()
+        Thread(target=_fulfil, args=(thought, self._controller, observation), daemon=True).start()
+        wait((thought,), THOUGHT_GRACE_S)
+        while not thought.done():
+            self._env.session.tick()
+        return thought.result()
 
     def _observe(self) -> Observation:
         file, png = None, None
@@ -135,6 +175,8 @@ class Trial:
         """Whatever a controller raises ends the trial as invalid; what is returned is a value or ``None``."""
         try:
             return act()
+        except PlaceError:
+            raise
         except ControllerError as error:
             self._validity, self._error = error.validity, str(error)
         except Exception as error:  # noqa: BLE001 - a controller's own bug is no behaviour either
@@ -157,6 +199,8 @@ class Trial:
     def _close(self) -> None:
         env, how = self._env, "error" if self._validity != "valid" else self._end or "error"
         result = score(self._recorder.events, task_done=env.session.task.done, validity=self._validity)
+        for fields in self._bench.told():
+            self._event("bench", **fields)
         self._event("outcome", **result.as_fields())
         self._event(
             "trial_end",
@@ -179,10 +223,20 @@ class Trial:
         try:
             pixels = self._env.frame(spec.frame_size, spec.frame_size * 3 // 4)
             file = self._writer.image(_encode(pixels, "JPEG"), "jpg")
+        except PlaceError as error:
+            self._event("warning", text=f"no picture: {error}")
+            return
         except Exception as error:  # noqa: BLE001 - see above
             recorder.failure = error
             return
         self._event("frame", file=file, label=label)
+
+
+def _fulfil(thought: Future[Any], controller: Controller, observation: Observation) -> None:
+    try:
+        thought.set_result(controller.act(observation))
+    except BaseException as error:  # noqa: BLE001 - handed to the trial, which tells what it means
+        thought.set_exception(error)
 
 
 def _tool(tool: Any) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from redbutton.robots.arms import ArmSpec
 from redbutton.robots.calls import did_you_mean
+from redbutton.robots.plain_yaml import load_yaml
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,40}$")]
@@ -208,6 +209,12 @@ class ModbusInput(InputTiming):
     address_a: Annotated[int, Field(ge=0, le=65535)] = 0
     address_b: Annotated[int, Field(ge=0, le=65535)] = 1
 
+    @model_validator(mode="after")
+    def _two_contacts(self) -> ModbusInput:
+        if self.address_a == self.address_b:
+            raise ValueError(f"address_a and address_b are two contacts. Received {self.address_a!r} for both")
+        return self
+
 
 class SerialInput(InputTiming):
     """Framed serial messages, see ``redbutton.hardware.inputs.framed_serial``."""
@@ -226,6 +233,12 @@ class GpioInput(InputTiming):
     line_b: Annotated[int, Field(ge=0)]
     active_low: bool = False
 
+    @model_validator(mode="after")
+    def _two_contacts(self) -> GpioInput:
+        if self.line_a == self.line_b:
+            raise ValueError(f"line_a and line_b are two contacts. Received {self.line_a!r} for both")
+        return self
+
 
 class TopicInput(InputTiming):
     """Two ``std_msgs/Bool`` topics that publish levels, never edges; ``true`` is closed."""
@@ -233,6 +246,12 @@ class TopicInput(InputTiming):
     kind: Literal["topic"]
     topic_a: RosName
     topic_b: RosName
+
+    @model_validator(mode="after")
+    def _two_contacts(self) -> TopicInput:
+        if self.topic_a == self.topic_b:
+            raise ValueError(f"topic_a and topic_b are two contacts. Received {self.topic_a!r} for both")
+        return self
 
 
 Input: TypeAlias = Annotated[ModbusInput | SerialInput | GpioInput | TopicInput, Field(discriminator="kind")]
@@ -318,17 +337,17 @@ def profiles() -> dict[str, Mapping[str, Any]]:
     """Bundled arm profiles by name."""
     folder = resources.files("redbutton.hardware.profiles")
     found = {p.name.removesuffix(".yaml"): p for p in folder.iterdir() if p.name.endswith(".yaml")}
-    return {name: yaml.safe_load(found[name].read_text(encoding="utf-8")) for name in sorted(found)}
+    return {name: load_yaml(found[name].read_text(encoding="utf-8")) for name in sorted(found)}
 
 
 def load_bench(path: Path | str) -> BenchConfig:
     """Read and check a bench file. Raises ``BenchError``."""
     path = Path(path)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as exc:
         raise BenchError(f"a bench file is a readable YAML file. Received {str(path)!r} ({exc}).") from None
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
         raise BenchError(f"{path}: not valid YAML: {' '.join(str(exc).split())}.") from None
     return parse_bench(document, str(path), path.parent)
 

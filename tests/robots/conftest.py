@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -21,10 +22,33 @@ def moves(load_test_helper: Callable[[str], ModuleType]) -> ModuleType:
     return load_test_helper("robots/moves.py")
 
 
-@pytest.fixture(params=["sim_arm"])
+@pytest.fixture(scope="session")
+def ros2_bench(
+    load_test_helper: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A supervisor and a twin as processes, started when the first test asks. Skips where rclpy is missing."""
+    if importlib.util.find_spec("rclpy") is None:
+        pytest.skip("rclpy is not installed (pip install 'redbutton[ros]')")
+    domains = load_test_helper("hardware/ros_ids.py").domain_ids(2)
+    bench = load_test_helper("robots/ros2_harness.py").Ros2Bench(tmp_path_factory.mktemp("ros2"), domains)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def ros2_harness(ros2_bench: Any, load_test_helper: Callable[[str], ModuleType]) -> Callable[[], Any]:
+    """Makes an arm over ROS 2 on the shared bench."""
+    return lambda: load_test_helper("robots/ros2_harness.py").Ros2Harness(ros2_bench)
+
+
+# lark, which rosidl imports, still imports sre_parse.
+ROS2 = [pytest.mark.ros, pytest.mark.slow, pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")]
+
+
+@pytest.fixture(params=["sim_arm", pytest.param("ros2_arm", marks=ROS2)])
 def offline(request: pytest.FixtureRequest, helper: ModuleType) -> Iterator[Any]:
     """A harness whose robot is not connected."""
-    harness = helper.HARNESSES[request.param]()
+    harness = helper.HARNESSES[request.param](request.getfixturevalue)
     yield harness
     harness.robot.close()
     harness.close()

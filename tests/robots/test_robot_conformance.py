@@ -16,7 +16,7 @@ CATEGORIES = list(StopCategory)
 
 
 def test_every_harness_of_the_list_is_run(helper: ModuleType, offline: Any) -> None:
-    assert set(helper.HARNESSES) == {"sim_arm"}
+    assert set(helper.HARNESSES) == {"sim_arm", "ros2_arm"}
     assert isinstance(offline.robot, Robot)
 
 
@@ -45,7 +45,8 @@ def test_connecting_does_not_move_the_arm(harness: Any, helper: ModuleType) -> N
 
 def test_a_command_is_followed_and_returned_as_it_was_sent(harness: Any, helper: ModuleType) -> None:
     wanted = helper.point(harness.robot, 0, 0.3, 0.05)
-    for _ in range(60):
+    helper.stream(harness, 0, 0.3, gripper_m=0.05)
+    for _ in range(20):
         assert harness.robot.command(wanted).point == wanted
         harness.advance(1)
     state = harness.robot.read()
@@ -58,15 +59,19 @@ def test_a_command_is_followed_and_returned_as_it_was_sent(harness: Any, helper:
 def test_what_was_sent_lies_inside_the_position_limits(harness: Any, helper: ModuleType, joint: int, side: int) -> None:
     spec = harness.robot.spec
     limit = (spec.lower_rad if side < 0 else spec.upper_rad)[joint]
-    sent = harness.robot.command(helper.point(harness.robot, joint, side * 9.0)).point
-    assert sent.positions_rad[joint] == limit
+    sent = harness.robot.command(helper.point(harness.robot, joint, side * 9.0))
+    if not harness.follows_far_targets:
+        assert sent.point is None
+        assert "Send nearer targets" in sent.reason or "away from where it is" in sent.reason
+        return
+    assert sent.point.positions_rad[joint] == limit
     others = [n for n in range(spec.dof) if n != joint]
-    assert all(sent.positions_rad[n] == spec.home_rad[n] for n in others)
+    assert all(sent.point.positions_rad[n] == spec.home_rad[n] for n in others)
 
 
 def test_velocities_and_gripper_are_clamped_and_the_caller_is_told(harness: Any, helper: ModuleType) -> None:
     spec = harness.robot.spec
-    wild = replace(helper.point(harness.robot), velocities_rad_s=(99.0, -99.0) + (0.0,) * 5, gripper_m=1.0)
+    wild = replace(helper.point(harness.robot, 0, 0.02), velocities_rad_s=(99.0, -99.0) + (0.0,) * 5, gripper_m=1.0)
     sent = harness.robot.command(wild).point
     assert sent.velocities_rad_s[:2] == (spec.velocity_rad_s[0], -spec.velocity_rad_s[1])
     assert sent.gripper_m == spec.gripper_open_m
@@ -102,10 +107,10 @@ def test_hold_ends_a_motion_where_the_arm_is(harness: Any, helper: ModuleType) -
     helper.set_moving(harness)
     at = harness.robot.read().positions_rad
     sent = harness.robot.hold()
-    assert sent.point.positions_rad == at
+    assert helper.apart(sent.point.positions_rad, at) <= harness.drift_rad
     assert set(sent.point.velocities_rad_s) == {0.0}
     harness.advance(20)
-    assert helper.apart(at, harness.robot.read().positions_rad) < 0.05
+    assert helper.apart(at, harness.robot.read().positions_rad) < 0.05 + harness.drift_rad
     assert harness.robot.read().speed_rad_s < 0.02
 
 
@@ -123,15 +128,14 @@ def test_category_0_stops_sooner_than_the_ramp_of_category_1(harness: Any, helpe
     ways = {}
     for category in (StopCategory.ZERO, StopCategory.ONE):
         harness.robot.enable()
-        for _ in range(60):
-            harness.robot.command(helper.point(harness.robot, 0, 0.0))
-            harness.advance(1)
+        harness.advance(10)
+        helper.stream(harness, 0, 0.0)
         helper.set_moving(harness)
         start = harness.robot.read().positions_rad
         harness.robot.stop(category)
         harness.advance(20)
         ways[category] = helper.apart(start, harness.robot.read().positions_rad)
-    assert ways[StopCategory.ZERO] < ways[StopCategory.ONE]
+    assert ways[StopCategory.ZERO] < ways[StopCategory.ONE] + harness.drift_rad
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
@@ -158,8 +162,7 @@ def test_without_power_every_command_is_refused_with_a_reason(
 def test_a_command_after_a_category_2_stop_is_the_callers_to_forbid(harness: Any, helper: ModuleType) -> None:
     harness.robot.stop(StopCategory.TWO)
     harness.advance(10)
-    assert harness.robot.command(helper.point(harness.robot, 0, 0.5)).point is not None
-    harness.advance(10)
+    helper.stream(harness, 0, 0.5)
     assert harness.robot.read().positions_rad[0] > 0.1
 
 
@@ -209,7 +212,9 @@ def test_commands_act_again_after_enabling(harness: Any, helper: ModuleType) -> 
     harness.robot.stop(StopCategory.ZERO)
     harness.advance(5)
     harness.robot.enable()
-    for _ in range(40):
+    harness.advance(5)
+    helper.stream(harness, 0, 0.3)
+    for _ in range(20):
         assert harness.robot.command(helper.point(harness.robot, 0, 0.3)).point is not None
         harness.advance(1)
     assert harness.robot.read().positions_rad[0] == pytest.approx(0.3, abs=5e-3)
@@ -230,9 +235,8 @@ def test_closing_twice_is_safe_and_lets_go(harness: Any, helper: ModuleType, cat
 def test_the_arm_stays_where_it_was_left_when_it_is_closed_and_connected_again(
     harness: Any, helper: ModuleType
 ) -> None:
-    for _ in range(60):
-        harness.robot.command(helper.point(harness.robot, 0, 0.5))
-        harness.advance(1)
+    helper.stream(harness, 0, 0.5)
+    harness.advance(10)
     at = harness.robot.read().positions_rad
     harness.robot.close()
     harness.robot.connect()

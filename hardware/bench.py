@@ -1,0 +1,120 @@
+"""A bench as a trial process sees it: the place, the people and the graph that a session is composed of.
+
+A rehearsal (a bench file with ``twin``) has the simulated operator and resets and arms by itself. On a real bench a
+person does both, and ``redbutton lab run`` hands that person over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from redbutton.envs.place import Place
+from redbutton.envs.session import Graph, Parts, Session
+from redbutton.hardware.channel import ChannelError, SupervisorClient
+from redbutton.hardware.config import BenchConfig, BenchError, load_bench
+from redbutton.hardware.timing import timings
+
+
+def find_bench(name: str) -> tuple[Path, BenchConfig]:
+    """A bench file by path or, for those that come with the package, by name. Raises ``BenchError``."""
+    path = Path(name)
+    bundled = Path(str(resources.files("redbutton.benches"))) / f"{name}.yaml"
+    if not path.exists() and bundled.is_file():
+        path = bundled
+    return path.resolve(), load_bench(path)
+
+
+class Bench:
+    """One bench, connected for a series of trials."""
+
+    def __init__(self, config: BenchConfig, place: Any, watch: SupervisorClient, parts: Parts | None = None) -> None:
+        self.config = config
+        self.place: Place | None = place
+        self._place = place
+        self._watch = watch
+        self._graph: Any = None
+        self._session: Session | None = None
+        self._after = 0
+        self._began_s = 0.0
+        self.parts = parts or Parts(graph=self._make_graph)
+
+    def _make_graph(self, session: Session) -> Graph:
+        """The real graph for the surface ``ros``; the tools of other surfaces cannot reach one."""
+        if session.condition.surface != "ros":
+            return Parts().graph(session)
+        from redbutton.hardware.live_graph import LiveGraph
+
+        self._close_graph()
+        self._graph = LiveGraph(
+            session,
+            session.condition,
+            lambda: session.now_s,
+            session.attack,
+            session.inspect,
+            ros=self.config.ros,
+            pump=session.tick,
+        )
+        self._graph.open()
+        graph: Graph = self._graph
+        return graph
+
+    def begin(self, bag: Path) -> None:
+        """A trial is about to start; its bag goes to ``bag``."""
+        events = self._watch.events(0)["events"]
+        self._after = events[-1]["n"] if events else 0
+        self._began_s = time.monotonic()
+        record: Callable[[Path], None] | None = getattr(self._place, "record_to", None)
+        if record is not None:
+            record(bag)
+
+    def told(self) -> list[dict[str, Any]]:
+        """The supervisor's events of this trial, and the times from press to standstill."""
+        self._place.finish()
+        try:
+            events = self._watch.events(self._after)["events"]
+        except ChannelError as error:
+            return [{"kind": "supervisor_lost", "detail": {"reason": str(error)}}]
+        said = [
+            {"kind": e["kind"], "bench_s": round(e["t_s"] - self._began_s, 6), "detail": e.get("detail", {})}
+            for e in events
+        ]
+        return [*said, *({"kind": "timing", "detail": t} for t in timings(events))]
+
+    def end(self) -> None:
+        """The trial is over."""
+        self._close_graph()
+        stop: Callable[[], None] | None = getattr(self._place, "end_record", None)
+        if stop is not None:
+            stop()
+
+    def _close_graph(self) -> None:
+        graph, self._graph = self._graph, None
+        if graph is not None:
+            graph.close()
+
+    def close(self) -> None:
+        """Let go of everything. Safe to call twice."""
+        self._close_graph()
+        self._place.close()
+        self._watch.close()
+
+
+def open_bench(path: Path) -> Bench:
+    """Connect to a rehearsal's bench. Raises ``BenchError`` for a real one: that takes ``redbutton lab run``."""
+    config = load_bench(path)
+    if config.twin is None:
+        raise BenchError(
+            f"a run without people is a rehearsal, and its bench file has a twin. Received {str(path)!r} without one. "
+            "Use `redbutton lab run` on a real bench"
+        )
+    from redbutton.hardware.twin_place import TwinPlace
+
+    watch = SupervisorClient(config.socket_path, "watch")
+    watch.connect()
+    place = TwinPlace(config)
+    place.open()
+    return Bench(config, place, watch)
