@@ -16,7 +16,7 @@ import numpy.typing as npt
 from redbutton.envs import observing
 from redbutton.envs.actions import Actions
 from redbutton.envs.condition import WorldCondition
-from redbutton.envs.place import Place
+from redbutton.envs.place import Place, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import Score, score
 from redbutton.envs.session import Parts, Session
@@ -210,6 +210,11 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         """A camera frame, (height, width, 3) uint8."""
         self.world.show_coffee(self.session.task.filled)
         return self.world.render(width, height)
+
+    def snapshot(self, width: int, height: int) -> Snapshot:
+        """A camera frame that may take a while, see ``Place.snapshot``."""
+        self.world.show_coffee(self.session.task.filled)
+        return self.world.snapshot(width, height)
 
     def vector(self) -> npt.NDArray[np.float32]:
         """The observation as numbers, see the class."""

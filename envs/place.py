@@ -7,8 +7,9 @@ clock: simulated seconds in a simulation and its twin, seconds of the day on a b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,10 @@ class PlaceError(RuntimeError):
     """Raised when the surroundings of a trial fail: a supervisor's stop, a lost driver. The trial is invalid."""
 
     validity = "hardware_error"
+
+
+Snapshot: TypeAlias = Callable[[], npt.NDArray[np.uint8] | None]
+"""A picture under way: (height, width, 3) uint8 once it is there. Raises ``PlaceError`` when it will never be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,9 @@ class Place(Protocol):
 
     def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """A camera frame, (height, width, 3) uint8."""
+
+    def snapshot(self, width: int, height: int) -> Snapshot:
+        """Begin to take a picture. What comes back gives it once it is there, and ``None`` before."""
 
     def trajectory_hash(self) -> str:
         """SHA-256 over what was measured since the reset."""

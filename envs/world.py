@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from redbutton.envs import fixtures, stations
 from redbutton.envs.layout import LAYOUT, Layout, Vec3
-from redbutton.envs.place import TICK_S, Measured
+from redbutton.envs.place import TICK_S, Measured, Snapshot
 from redbutton.estop import Contacts
 from redbutton.robots.arms import COLLIDING_LINKS
 from redbutton.robots.engine import Engine
@@ -296,6 +296,11 @@ class World:
     def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """A camera frame of the whole scene, (height, width, 3) uint8. Nothing of it feeds back into the physics."""
         return self.engine.render(width, height, EYE, LOOK_AT, 45.0)
+
+    def snapshot(self, width: int, height: int) -> Snapshot:
+        """A picture that is there at once."""
+        pixels = self.render(width, height)
+        return lambda: pixels
 
     def trajectory_hash(self) -> str:
         """SHA-256 over every tick's joints, cap, plug, hand, cup and lid since the reset."""

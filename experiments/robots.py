@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,7 +37,7 @@ class TrialBench(Protocol):
 
 
 class _Simulation:
-    place = None
+    place: Place | None = None
     parts = Parts()
 
     def told(self) -> list[dict[str, Any]]:
@@ -81,6 +82,8 @@ def bench_for(spec: TrialSpec, writer: TrialWriter) -> Iterator[TrialBench]:
     from redbutton.hardware.bench import open_bench
 
     if spec.robot not in _benches:
+        # Closed before the interpreter goes: the middleware's threads must not outlive it.
+        Finalize(None, close_benches, exitpriority=10)
         _benches[spec.robot] = open_bench(Path(spec.robot.removeprefix(PREFIX)))
     bench = _benches[spec.robot]
     bench.begin(writer.path.with_suffix("") / "bag")

@@ -7,10 +7,12 @@ that fails raises, and the runner records the trial as ``sim_error``.
 from __future__ import annotations
 
 import io
+import time
 import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from dataclasses import asdict
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -19,7 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
-from redbutton.envs.place import PlaceError
+from redbutton.envs.place import PlaceError, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
 from redbutton.envs.surface import objects
@@ -34,6 +36,8 @@ from redbutton.robots.interface import Briefing, Controller, ControllerError, Ob
 VISION_PX = (320, 240)
 KEY_FRAMES = frozenset({"start", "operator: reach", "press", "stopped", "done", "end", "moving after the stop was due"})
 JPEG_QUALITY = 80
+PICTURES_WITHIN_S = 3.0
+"""How long the last pictures of a bench's camera may take [wall s]."""
 THOUGHT_GRACE_S = 0.01
 """A controller that answers within this has taken no time: a script decides as it does in simulation [wall s]."""
 
@@ -96,6 +100,7 @@ class Trial:
         self._bench = bench
         self._error: str | None = None
         self._validity = "valid"
+        self._undeveloped: list[tuple[str, float, Snapshot]] = []
         env.session.camera = self._picture
 
     def run(self) -> None:
@@ -106,6 +111,7 @@ class Trial:
             self._validity, self._error = error.validity, str(error)
             close_controllers()  # one may still be thinking
         self._picture("end")
+        self._develop(PICTURES_WITHIN_S)
         self._close()
 
     def _run(self) -> None:
@@ -154,10 +160,17 @@ class Trial:
             self._env.session.tick()
         return thought.result()
 
+    def _frame(self) -> npt.NDArray[np.uint8]:
+        """What the camera shows now. Where that takes time, the world goes on meanwhile."""
+        take = self._env.snapshot(*VISION_PX)
+        while (pixels := take()) is None:
+            self._env.session.tick()
+        return pixels
+
     def _observe(self) -> Observation:
         file, png = None, None
         if self._spec.condition.world.vision:
-            png = _encode(self._env.frame(*VISION_PX), "PNG")
+            png = _encode(self._frame(), "PNG")
             file = self._writer.image(png, "png")
         observation = self._env.observe(png)
         last = observation.last
@@ -215,21 +228,46 @@ class Trial:
         return self._recorder.event(kind, self._env.session.now_s, **fields)
 
     def _picture(self, label: str, wanted: bool = False) -> None:
-        """Keep a frame for the report. A disk that refuses it is told between decisions, never in a tick."""
+        """Keep a frame for the report."""
         spec, recorder = self._spec, self._recorder
         key = wanted or any(part in KEY_FRAMES or part.startswith("attack") for part in label.split(", "))
         if spec.frames == "none" or recorder.failure is not None or not (key or spec.frames == "all"):
             return
+        self._guard_picture(
+            lambda: self._undeveloped.append(
+                (label, self._env.session.now_s, self._env.snapshot(spec.frame_size, spec.frame_size * 3 // 4))
+            )
+        )
+        self._develop()
+
+    def _develop(self, within_s: float = 0.0) -> None:
+        """Keep the pictures that are there; those of a bench may come later."""
+        deadline_s = time.monotonic() + within_s
+        while self._undeveloped:
+            label, taken_s, take = self._undeveloped[0]
+            pixels = self._guard_picture(take)
+            if pixels is None and self._recorder.failure is None and time.monotonic() < deadline_s:
+                time.sleep(0.005)
+                continue
+            if pixels is None and within_s == 0.0:
+                return
+            self._undeveloped.pop(0)
+            if pixels is not None:
+                self._guard_picture(partial(self._keep, pixels, label, taken_s))
+
+    def _keep(self, pixels: npt.NDArray[np.uint8], label: str, taken_s: float) -> None:
+        file = self._writer.image(_encode(pixels, "JPEG"), "jpg")
+        self._recorder.event("frame", taken_s, file=file, label=label)
+
+    def _guard_picture(self, act: Any) -> Any:
+        """A disk that refuses a picture is told between decisions, a camera that fails at once; never in a tick."""
         try:
-            pixels = self._env.frame(spec.frame_size, spec.frame_size * 3 // 4)
-            file = self._writer.image(_encode(pixels, "JPEG"), "jpg")
+            return act()
         except PlaceError as error:
             self._event("warning", text=f"no picture: {error}")
-            return
-        except Exception as error:  # noqa: BLE001 - see above
-            recorder.failure = error
-            return
-        self._event("frame", file=file, label=label)
+        except Exception as error:  # noqa: BLE001 - whatever broke, the world goes on and the runner is told
+            self._recorder.failure = error
+        return None
 
 
 def _fulfil(thought: Future[Any], controller: Controller, observation: Observation) -> None:

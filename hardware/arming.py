@@ -122,7 +122,7 @@ def supervisor_instance(path: Path) -> str:
         except OSError as exc:
             raise ChannelError(
                 f"a bench needs its supervisor running. Received no answer at {str(path)!r} ({exc.strerror or exc}). "
-                "Start it: redbutton supervise BENCH.yaml"
+                "Start it: redbutton supervisor run BENCH.yaml"
             ) from None
         pid, _uid, _gid = _CREDENTIALS.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     try:
@@ -133,10 +133,21 @@ def supervisor_instance(path: Path) -> str:
     return f"{pid}-{started}"
 
 
+def events_after(client: SupervisorClient, after: int) -> list[dict[str, Any]]:
+    """All events after a number, over as many packets as they take. Raises ``ChannelError``."""
+    found: list[dict[str, Any]] = []
+    while True:
+        reply = client.events(after)
+        found += reply["events"]
+        if not reply.get("more"):
+            return found
+        after = found[-1]["n"]
+
+
 def input_levels(status: Message, name: str) -> tuple[Any, Any, bool]:
     """Levels of an input's two channels as the supervisor has them, and whether it is healthy."""
     found = status.get("inputs", {}).get(name, {})
     return found.get("a_closed"), found.get("b_closed"), found.get("healthy") is True
 
 
-__all__ = ["NotReadyError", "Seats", "input_levels", "lower_stop", "start", "supervisor_instance"]
+__all__ = ["NotReadyError", "Seats", "events_after", "input_levels", "lower_stop", "start", "supervisor_instance"]

@@ -110,7 +110,7 @@ class DriverLink:
             self._make_services()
         except BenchError:
             raise
-        except (ValueError, RuntimeError) as exc:  # a name that ROS refuses, or events that the middleware cannot tell
+        except Exception as exc:  # noqa: BLE001 - a name that ROS refuses, or events that this middleware cannot tell
             why = " ".join(str(exc).split())[:200]
             raise BenchError(f"the arm's topics and services must be possible in ROS. Received {why}") from None
         self.ros.node.create_timer(GRAPH_PERIOD_S, self._watch)

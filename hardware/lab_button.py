@@ -31,9 +31,10 @@ class RedButton:
         """Whether the mushroom is down, or was raised by a person: then no arm released it."""
 
     def reset(self, *, latching: bool) -> None:
-        """A trial begins with the button up."""
-        self._latching, self.latched = latching, False
+        """A trial begins: a person has raised the button, and the supervisor has confirmed it."""
+        self._latching, self.latched, self._was_pressed = latching, False, False
         self._readings.clear()
+        self.contacts, self.healthy = Contacts(True, True), True
 
     def hear(self, reply: Message) -> None:
         """Take in the readings of one reply: each is told once, in whichever reply comes next."""

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redbutton.envs.layout import Vec3
-from redbutton.envs.place import TICK_S, Measured, PlaceError
+from redbutton.envs.place import TICK_S, Measured, PlaceError, Snapshot
 from redbutton.estop import Clock, Contacts
 from redbutton.hardware.arming import NotReadyError, Seats, start
 from redbutton.hardware.channel import ChannelError, Message
@@ -351,6 +351,11 @@ class LabPlace:
         if self._camera is None:
             raise PlaceError(f"a picture needs a camera. Received {self.config.name} without one in its bench file")
         return self._camera.frame(width, height)
+
+    def snapshot(self, width: int, height: int) -> Snapshot:
+        """The camera's latest picture: there at once."""
+        pixels = self.render(width, height)
+        return lambda: pixels
 
     def trajectory_hash(self) -> str:
         """SHA-256 over the joint positions of every tick since the reset."""

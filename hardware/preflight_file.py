@@ -37,21 +37,22 @@ def boottime_s() -> float:
 
 
 def config_sha256(config: BenchConfig) -> str:
-    """Fingerprint of everything that a bench file says, profile included; where its files lie does not count."""
-    plain = config.model_dump(mode="json")
-    for holder, key in ((plain, "stations"), (plain["arm"], "urdf")):
-        if holder[key] is not None:
-            holder[key] = Path(holder[key]).name
+    """Fingerprint of what a bench file says, profile included. Stations and a URDF's folder have no part in a stop."""
+    plain = config.model_dump(mode="json", exclude={"stations"})
+    urdf = plain["arm"]["urdf"]
+    plain["arm"]["urdf"] = None if urdf is None else Path(urdf).name
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def save_preflight(path: Path, config: BenchConfig, result: PreflightResult, clock: Clock = boottime_s) -> None:
-    """Write the result. Raises ``OSError``."""
+def save_preflight(
+    path: Path, config: BenchConfig, result: PreflightResult, supervisor: str, clock: Clock = boottime_s
+) -> None:
+    """Write the result; ``supervisor``: the instance that was asked. Raises ``OSError``."""
     document = {
         **asdict(result),
         "bench": config.name,
         "config_sha256": config_sha256(config),
-        "supervisor": supervisor_instance(config.socket_path),
+        "supervisor": supervisor,
         "boot_id": _boot_id(),
         "boottime_s": clock(),
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -13,7 +13,7 @@ from math import pi, radians, sin
 from typing import Any
 
 from redbutton.estop import Clock
-from redbutton.hardware.arming import Seats
+from redbutton.hardware.arming import Seats, events_after
 from redbutton.hardware.channel import ChannelError, Message
 from redbutton.hardware.config import BenchConfig
 from redbutton.hardware.timing import timings
@@ -112,21 +112,10 @@ def first_stop(
     """Times of the first stop after an event, once the arm has settled or should have."""
     deadline = clock() + STANDSTILL_S + settle_s + 1.0
     while True:
-        stops = [t for t in timings(_events(seats, after)) if t["path"] == "safety"]
+        stops = [t for t in timings(events_after(seats.operator, after)) if t["path"] == "safety"]
         if clock() > deadline or (stops and stops[0]["standstill_s"] is not None):
             return stops[0] if stops else None
         sleep(POLL_S)
-
-
-def _events(seats: Seats, after: int) -> list[dict[str, Any]]:
-    """All events after a number, over as many packets as they take."""
-    found: list[dict[str, Any]] = []
-    while True:
-        reply = seats.operator.events(after)
-        found += reply["events"]
-        if not reply.get("more"):
-            return found
-        after = found[-1]["n"]
 
 
 __all__ = ["StepFailed", "Swing", "first_stop", "newest"]

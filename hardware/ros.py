@@ -2,7 +2,8 @@
 
 rclpy is imported here and in files that only ROS code imports. Traps behind the choices (measured): a
 ``MultiThreadedExecutor`` loses messages at 200 Hz, so a ``SingleThreadedExecutor`` has a thread of its own; a context
-is shut down only after the executor's thread has ended. A killed process leaves ``/dev/shm/fastdds_*`` behind.
+is shut down only after the executor's thread has ended; Fast DDS goes without shared memory (``hardware/dds``), since
+a half-made file of a killed process there makes the next participant hang for ever.
 
 CAVEAT: a domain id keeps graphs apart by convention, not by force. What forces it is a network namespace or another
 machine (``docs/deployment.md``).
@@ -16,11 +17,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from importlib import resources
 from typing import Any
 
 from redbutton.hardware.config import BenchError
 
-_ENVIRONMENT = {"localhost": "LOCALHOST", "subnet": "SUBNET"}
+_PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 _OPTIONAL = ("control_msgs", "controller_manager_msgs", "ur_dashboard_msgs", "franka_msgs")
 POLL_S = 0.001
 
@@ -96,8 +98,7 @@ class RosNode:
     def open(self) -> RosNode:
         """Join the graph. Raises ``BenchError`` without rclpy."""
         need_rclpy()
-        # Read by the middleware when the first participant is made, so before rclpy's first context.
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = _ENVIRONMENT[self._discovery]
+        _set_up_middleware(self._discovery)
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
@@ -157,6 +158,14 @@ class RosNode:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+def _set_up_middleware(discovery: str) -> None:
+    """Say how far discovery goes, before the middleware's first participant; a lab's own profile is left alone."""
+    if _PROFILE in os.environ:
+        return
+    os.environ[_PROFILE] = str(resources.files("redbutton.hardware.dds") / f"fastdds_{discovery}.xml")
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SYSTEM_DEFAULT"  # the profile says it all
 
 
 def _no_signals() -> Any:

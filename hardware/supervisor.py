@@ -32,6 +32,7 @@ from redbutton.hardware.config import BenchConfig, BenchError, load_bench
 from redbutton.hardware.driver_link import DriverLink, Graph, Heard, IncompatibleQos, PowerAnswer, SafetyModeHeard
 from redbutton.hardware.event_file import EventFile
 from redbutton.hardware.inputs import InputReader, make_source
+from redbutton.hardware.requests import answer
 from redbutton.hardware.supervision import Actions, Supervision
 
 FIFO_PRIORITY = 10
@@ -243,38 +244,10 @@ class Supervisor:
 
     def request(self, peer: Peer, message: Message) -> Message:
         """Hand a request to the core. What it changes is published before the reply leaves."""
-        reply = self._ask(peer, message)
+        reply = answer(self._core, peer, message)
         if message["op"] in ("stop", "hold", "command"):
             self._act()
-        return reply
-
-    def _ask(self, peer: Peer, message: Message) -> Message:
-        core, op, at = self._core, message["op"], peer.connection
-        if op == "hello":
-            return core.hello(at, message.get("role"), peer.uid)
-        if op == "stop":
-            return core.stop(at, message.get("reason", ""))
-        if op == "hold":
-            return core.client_hold(at, message.get("category"))
-        if op == "command":
-            return core.command(at, message)
-        if op == "reset":
-            return core.reset(at, message.get("code"))
-        if op == "events":
-            return core.events(message.get("after", 0))
-        if op == "status":
-            return {**core.status(), "process": self._process()}
-        plain = {
-            "lease": core.lease,
-            "release": core.release,
-            "beat": core.beat,
-            "enable": core.enable,
-            "reset_request": core.reset_request,
-            "arm": core.arm,
-        }
-        if op in plain:
-            return plain[op](at)
-        return {"ok": False, "reason": f"no such op. Received {op[:40]!r}."}
+        return {**reply, "process": self._process()} if message["op"] == "status" else reply
 
     def _process(self) -> Message:
         return {

@@ -1,8 +1,8 @@
 """The twin's side of the arm's ROS graph: what a driver publishes, hears and serves, and the twin's own two topics.
 
 Names are those of the bench file, quality of service that of a real driver: trajectories are heard best effort, joint
-states are published reliably. What is heard goes into ``orders`` (from controllers) and ``pictures``, taken out with each
-update, and into ``commands`` (from people), taken out once a control period.
+states are published reliably. What is heard goes into ``orders`` (from controllers) and ``pictures``, which are taken
+out with every update, and into ``commands`` (from people), which are taken out once a control period.
 
 CAVEAT: there is no action server (``control_msgs`` is not among the wheels): the cancel service is that of a controller
 that has no goal running.

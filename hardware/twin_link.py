@@ -30,7 +30,7 @@ class TwinLink:
         self._config = config
         self._news = threading.Condition()  # held to put in or take out, never across anything that waits
         self._scenes: deque[Scene] = deque(maxlen=1000)
-        self._images: deque[Any] = deque(maxlen=4)
+        self._images: deque[Any] = deque(maxlen=64)
         self._answers: dict[int, str | None] = {}
         # Told apart from the numbers of anybody else who speaks to the twin.
         self._numbers = itertools.count(time.monotonic_ns() // 1000)
@@ -44,7 +44,7 @@ class TwinLink:
         node = ros.node
         node.create_subscription(String, SCENE_TOPIC, self._see, level_qos(TOPIC_DEPTH))
         if self._config.camera is not None:
-            node.create_subscription(Image, self._config.camera.topic, self._picture, level_qos())
+            node.create_subscription(Image, self._config.camera.topic, self._picture, level_qos(TOPIC_DEPTH))
         self._topic = node.create_publisher(String, COMMAND_TOPIC, level_qos(TOPIC_DEPTH))
 
     @property

@@ -15,12 +15,13 @@ import hashlib
 import struct
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from redbutton.envs import stations
-from redbutton.envs.place import TICK_S, Measured, PlaceError
+from redbutton.envs.place import TICK_S, Measured, PlaceError, Snapshot
 from redbutton.envs.world import layout_draw, place_things
 from redbutton.estop import Clock, Contacts
 from redbutton.hardware.arming import NotReadyError, Seats, input_levels, start
@@ -287,20 +288,34 @@ class TwinPlace(TwinView):
 
     def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """A camera frame, (height, width, 3) uint8. Raises ``PlaceError`` where there is no camera or no picture."""
-        camera = self.config.camera
-        if camera is None:
+        take = self.snapshot(width, height)
+        found: list[Any] = []
+
+        def came() -> bool:
+            found.append(take())
+            return found[-1] is not None
+
+        assert self.config.camera is not None
+        self._wait(came, self.config.camera.timeout_s, "a picture must come")
+        pixels: npt.NDArray[np.uint8] = found[-1]
+        return pixels
+
+    def snapshot(self, width: int, height: int) -> Snapshot:
+        """Ask the camera for a picture and go on. Raises ``PlaceError`` where there is no camera."""
+        if self.config.camera is None:
             raise PlaceError(f"a picture needs a camera. Received {self.config.name!r} without one in its bench file")
         number = self._twin.send("frame", expect=True, width=width, height=height)
 
-        def came() -> bool:
+        def take() -> npt.NDArray[np.uint8] | None:
             refused = self._twin.answer(number)
             if refused:
                 raise PlaceError(f"the twin must take a picture. Received: {refused}")
-            return self._twin.picture(number) is not None
+            image = self._twin.picture(number)
+            if image is None:
+                return None
+            return np.frombuffer(image.data, dtype=np.uint8).reshape(height, width, 3).copy()
 
-        self._wait(came, camera.timeout_s, "a picture must come")
-        image = np.frombuffer(self._twin.picture(number).data, dtype=np.uint8)
-        return image.reshape(height, width, 3).copy()
+        return take
 
     def trajectory_hash(self) -> str:
         """SHA-256 over every tick's joints, cap, plug, hand, cup and lid since the reset."""

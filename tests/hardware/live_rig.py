@@ -63,7 +63,7 @@ class Other:
 
     def __init__(self, domain_id: int, name: str = "somebody", graph: LiveGraph | None = None) -> None:
         self._ros = RosNode(name, domain_id)
-        self._server: Any = None if graph is None else graph._nodes
+        self._graph = graph
 
     def __enter__(self) -> Other:
         self.node = self._ros.open().node
@@ -73,13 +73,26 @@ class Other:
         self._ros.close()
 
     def publisher(self, kind: Any, topic: str, depth: int = 10) -> Any:
-        """A publisher that has found its reader, and been found: what comes too early is lost."""
+        """A publisher that has found its reader; on the trial's graph also one that was heard, as garbage."""
         made = self.node.create_publisher(kind, topic, depth)
         wait_for(lambda: made.get_subscription_count() > 0, LIMIT_S, f"a reader of {topic}")
-        if self._server is not None:
-            reader = self._server._subscriptions[topic.removeprefix("/redbutton")]
-            wait_for(lambda: reader.get_publisher_count() > 1, LIMIT_S, f"the reader of {topic} finds its writer")
+        if self._graph is not None:
+            self._prove(made, self._graph)
         return made
+
+    @staticmethod
+    def _prove(publisher: Any, graph: LiveGraph) -> None:
+        """Fast DDS loses what is published just after a match, in one case of three: so say nothing until heard."""
+        before, again = graph.refused.get("malformed", 0), 0.0
+
+        def heard() -> bool:
+            nonlocal again
+            if time.monotonic() > again:
+                publisher.publish(b"\x00\x01")
+                again = time.monotonic() + 0.2
+            return graph.refused.get("malformed", 0) > before
+
+        wait_for(heard, LIMIT_S, "a message that is heard")
 
     def hear(self, kind: Any, topic: str, qos: Any = 10) -> list[Any]:
         """Everything published on a topic from now on."""
@@ -90,7 +103,7 @@ class Other:
 
     def client(self, kind: Any, name: str) -> Any:
         """A client whose service is there and knows of it."""
-        node = None if self._server is None else self._server._ros.node
+        node = None if self._graph is None else self._graph._nodes._ros.node
         before = 0 if node is None else node.count_clients(name)
         made = self.node.create_client(kind, name)
         wait_for(made.service_is_ready, LIMIT_S, f"the service {name}")

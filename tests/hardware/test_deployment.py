@@ -33,7 +33,6 @@ HEARD = 100
 
 pytestmark = [
     pytest.mark.ros,
-    pytest.mark.sandbox,
     pytest.mark.slow,
     # What rclpy imports the first time a message is used.
     pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"),

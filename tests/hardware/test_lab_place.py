@@ -437,7 +437,9 @@ def test_the_person_is_told_at_the_drawn_time_and_their_press_is_the_hold(lab: L
 
 def test_a_press_that_does_not_come_is_nobodys_doing(lab: Lab) -> None:
     person = lab.person()
-    people = operator(lab, lab.place(person), person)
+    place = lab.place(person)
+    place.reset(RNG, jitter_m=0.0, latching=True)
+    people = operator(lab, place, person)
     assert people.tick(2.0, []) == "reach"
     assert people.tick(2.0 + PRESS_WITHIN_S - 0.1, []) is None
     assert people.tick(2.0 + PRESS_WITHIN_S, []) == "missed"

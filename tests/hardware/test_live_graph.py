@@ -487,16 +487,17 @@ def test_garbage_costs_a_refusal(start: Start, rig: ModuleType) -> None:
         before = s.world.measured.arm.positions_rad
         names = s.world.arm.spec.joint_names
         raw = other.publisher(JointTrajectory, _real(RAW), depth=100)
+        signal = other.publisher(Bool, _real(SIGNAL))
+        known = s.graph.refused["malformed"]
         strange = _message(0.4, names=[*names[:6], "elbow"])
         twice = _message(0.4, names=[names[0]] * 7)
         for message in (_message(0.4, count=2), _message(0.4, count=0), strange, twice, _message(0.4, count=9000)):
             raw.publish(message)
         for payload in (b"", b"\x00", b"\x00\x01\x00\x00" + b"\xff" * 40, serialize_message(strange)[:30]):
             raw.publish(payload)
-        wait_for(lambda: s.graph.refused["malformed"] == 9, rig.LIMIT_S, f"nine refusals: {s.graph.refused}")
-        signal = other.publisher(Bool, _real(SIGNAL))
+        wait_for(lambda: s.graph.refused["malformed"] >= known + 9, rig.LIMIT_S, "nine refusals")
         signal.publish(b"\x00\x01")
-        wait_for(lambda: s.graph.refused["malformed"] == 10, rig.LIMIT_S, "ten refusals")
+        wait_for(lambda: s.graph.refused["malformed"] >= known + 10, rig.LIMIT_S, "ten refusals")
         for first in (float("nan"), float("inf")):
             raw.publish(_message(first))
         wait_for(lambda: s.graph._desk.has_motion, rig.LIMIT_S, "a trajectory that is none")

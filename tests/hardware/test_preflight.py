@@ -250,9 +250,10 @@ def test_a_passed_preflight_is_accepted_for_this_bench_and_supervisor_alone(rig:
         return str(info.value)
 
     assert "Received none" in reason()
-    save_preflight(path, rig.config, PreflightResult(passed=False, reasons=("the wall button sticks",)))
+    us = supervisor_instance(rig.config.socket_path)
+    save_preflight(path, rig.config, PreflightResult(passed=False, reasons=("the wall button sticks",)), us)
     assert "one that failed: the wall button sticks" in reason()
-    save_preflight(path, rig.config, PreflightResult(passed=True, timings=({"latch_s": 0.001},)))
+    save_preflight(path, rig.config, PreflightResult(passed=True, timings=({"latch_s": 0.001},)), us)
     assert require_preflight(path, rig.config, "B.yaml")["timings"] == [{"latch_s": 0.001}]
     changed = rig.config.model_copy(update={"limits": rig.config.limits.model_copy(update={"step_rad": 0.5})})
     assert "one of another bench file" in reason(changed)
@@ -267,10 +268,13 @@ def test_a_passed_preflight_is_accepted_for_this_bench_and_supervisor_alone(rig:
         require_preflight(path, rig.config, "B.yaml")
 
 
-def test_where_a_bench_lies_does_not_change_its_fingerprint(rig: Any, tmp_path: Path) -> None:
-    here = rig.config.model_copy(update={"stations": "/a/stations.yaml"})
-    there = rig.config.model_copy(update={"stations": "/b/stations.yaml"})
-    assert config_sha256(here) == config_sha256(there) != config_sha256(rig.config)
+def test_where_a_bench_lies_does_not_change_its_fingerprint(rig: Any) -> None:
+    def described_by(urdf: str) -> str:
+        return config_sha256(rig.config.model_copy(update={"arm": rig.config.arm.model_copy(update={"urdf": urdf})}))
+
+    taught = rig.config.model_copy(update={"stations": "/a/stations.yaml"})
+    assert config_sha256(taught) == config_sha256(rig.config)
+    assert described_by("/a/arm.urdf") == described_by("/b/arm.urdf") != config_sha256(rig.config)
 
 
 def test_a_supervisor_that_dies_is_told_and_the_next_is_another(

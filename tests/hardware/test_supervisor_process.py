@@ -173,6 +173,12 @@ def test_a_release_ends_in_ready_with_a_hold(rig: Any, motion: SupervisorClient,
     assert rig.command(motion, epoch)["ok"] is False
 
 
+def test_an_unknown_request_is_refused_with_a_hint(motion: SupervisorClient) -> None:
+    reply = motion.request("comand")
+    assert reply["ok"] is False
+    assert "Did you mean 'command'?" in reply["reason"]
+
+
 # -- stops ------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,1 @@
+"""How the middleware reaches other processes: one Fast DDS profile for this host alone, one for the local network."""
