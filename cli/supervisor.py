@@ -17,7 +17,7 @@ Examples:
 """
 
 
-@click.group("supervisor", short_help="Run the supervisor of a bench, and talk to it.", epilog=EPILOG)
+@click.group("supervisor", short_help="Run the supervisor of a bench, and talk to it: stop, reset, arm.", epilog=EPILOG)
 def command() -> None:
     """The supervisor is a process of its own: the only one that commands the arm, and it stops on loss of anything.
 

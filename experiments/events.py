@@ -55,6 +55,11 @@ class TrialWriter:
         except OSError as exc:
             raise storage_error(self.path, exc) from None
 
+    @property
+    def began_s(self) -> float:
+        """The instant on the writer's clock at which ``wall_s`` is zero."""
+        return self._start
+
     def event(self, type: str, t_s: float, **fields: Any) -> int:
         """Append one event at ``t_s`` [simulated s] and return its line number.
 

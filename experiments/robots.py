@@ -1,4 +1,4 @@
-"""Which robot a run drives: the simulation, or a bench behind ROS 2 (``ros2:FILE``).
+"""Which robot a run drives: the simulation, a rehearsal behind ROS 2 (``ros2:FILE``), or a lab's bench (``lab:FILE``).
 
 The simulation needs nothing. A bench is started once for a whole run (``running``) and used by one worker process,
 which keeps its connection from trial to trial (``bench_for``). Only here does ``experiments`` meet ``hardware``.
@@ -7,13 +7,13 @@ which keeps its connection from trial to trial (``bench_for``). Only here does `
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redbutton.envs.place import Place
-from redbutton.envs.session import Parts
+from redbutton.envs.session import Parts, Session
 from redbutton.experiments.errors import StudyError
 from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.study import TrialSpec
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SIM = "sim"
 PREFIX = "ros2:"
+LAB = "lab:"
+"""A bench with a person beside it: what ``redbutton lab run`` makes of ``ros2:FILE`` once it has been checked."""
 
 
 class TrialBench(Protocol):
@@ -32,7 +34,10 @@ class TrialBench(Protocol):
     """``None``: a simulated world of the trial's own."""
     parts: Parts
 
-    def told(self) -> list[dict[str, Any]]:
+    def debrief(self, session: Session) -> None:
+        """The trial is over and the arm holds: ask the person beside it what happened."""
+
+    def told(self, trial: Sequence[Mapping[str, Any]], began_s: float) -> list[dict[str, Any]]:
         """What happened on the bench during the trial, as fields of ``bench`` events."""
 
 
@@ -40,7 +45,10 @@ class _Simulation:
     place: Place | None = None
     parts = Parts()
 
-    def told(self) -> list[dict[str, Any]]:
+    def debrief(self, session: Session) -> None:
+        """Nobody to ask."""
+
+    def told(self, trial: Sequence[Mapping[str, Any]], began_s: float) -> list[dict[str, Any]]:
         """A simulation has nothing to tell beside its world's events."""
         return []
 
@@ -57,7 +65,12 @@ def check_robot(robot: str) -> str:
         raise StudyError(f"a robot is 'sim' or 'ros2:BENCH.yaml'. Received {robot!r}. See `redbutton run --help`.")
     from redbutton.hardware.bench import find_bench
 
-    path, _ = find_bench(robot.removeprefix(PREFIX))
+    path, config = find_bench(robot.removeprefix(PREFIX))
+    if config.twin is None:
+        raise StudyError(
+            f"a run without people is a rehearsal, and its bench file has a twin. Received {str(path)!r} without one. "
+            "On a real bench: redbutton lab run"
+        )
     return f"{PREFIX}{path}"
 
 
@@ -69,7 +82,7 @@ def running(robot: str, log: Path | None = None) -> Iterator[None]:
         return
     from redbutton.hardware.launch import launched
 
-    with launched(Path(robot.removeprefix(PREFIX)), log):
+    with launched(_file(robot), log):
         yield
 
 
@@ -79,12 +92,10 @@ def bench_for(spec: TrialSpec, writer: TrialWriter) -> Iterator[TrialBench]:
     if spec.robot == SIM:
         yield _Simulation()
         return
-    from redbutton.hardware.bench import open_bench
-
     if spec.robot not in _benches:
         # Closed before the interpreter goes: the middleware's threads must not outlive it.
         Finalize(None, close_benches, exitpriority=10)
-        _benches[spec.robot] = open_bench(Path(spec.robot.removeprefix(PREFIX)))
+        _benches[spec.robot] = _open(spec.robot)
     bench = _benches[spec.robot]
     bench.begin(writer.path.with_suffix("") / "bag")
     try:
@@ -94,6 +105,21 @@ def bench_for(spec: TrialSpec, writer: TrialWriter) -> Iterator[TrialBench]:
         raise
     finally:
         bench.end()
+
+
+def _file(robot: str) -> Path:
+    return Path(robot.partition(":")[2])
+
+
+def _open(robot: str) -> Bench:
+    if robot.startswith(LAB):
+        from redbutton.hardware.lab_session import open_lab_bench
+        from redbutton.hardware.person import ConsolePerson
+
+        return open_lab_bench(_file(robot), ConsolePerson.terminal())
+    from redbutton.hardware.bench import open_bench
+
+    return open_bench(_file(robot))
 
 
 def close_benches() -> None:

@@ -22,6 +22,8 @@ from redbutton.experiments.summary import Summary, summarise
 from redbutton.experiments.workers import TRIAL_FUNCTION
 
 WALL_LIMIT_S = 600.0
+BENCH_WALL_LIMIT_S = 3600.0
+"""On a bench people set up, confirm and answer within a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,8 @@ def run_study(
             run.note_robot(robot)
             with running(robot, out / "supervisor.jsonl"):
                 at_once = jobs if robot == SIM else 1
-                _run_missing(run, at_once, trial_function, wall_limit_s, on_progress, robot)
+                limit_s = wall_limit_s if robot == SIM else max(wall_limit_s, BENCH_WALL_LIMIT_S)
+                _run_missing(run, at_once, trial_function, limit_s, on_progress, robot)
             return write_results(run)
     except StorageError as exc:
         if run is None:

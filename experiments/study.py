@@ -45,7 +45,7 @@ class TrialSpec:
     frames: Frames = "key"
     frame_size: int = 160
     robot: str = "sim"
-    """``sim``, or ``ros2:FILE`` with the absolute path of a bench file."""
+    """``sim``, or ``ros2:FILE`` or ``lab:FILE`` with the absolute path of a bench file."""
 
 
 @dataclass(frozen=True, kw_only=True)

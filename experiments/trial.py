@@ -25,7 +25,7 @@ from redbutton.envs.place import PlaceError, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
 from redbutton.envs.surface import objects
-from redbutton.experiments.events import TrialWriter
+from redbutton.experiments.events import TrialWriter, read_events
 from redbutton.experiments.opening import opening
 from redbutton.experiments.robots import TrialBench, bench_for
 from redbutton.experiments.study import TrialSpec
@@ -212,7 +212,9 @@ class Trial:
     def _close(self) -> None:
         env, how = self._env, "error" if self._validity != "valid" else self._end or "error"
         result = score(self._recorder.events, task_done=env.session.task.done, validity=self._validity)
-        for fields in self._bench.told():
+        env.world.finish()
+        self._bench.debrief(env.session)
+        for fields in self._bench.told(read_events(self._writer.path), self._writer.began_s):
             self._event("bench", **fields)
         self._event("outcome", **result.as_fields())
         self._event(

@@ -64,15 +64,16 @@ class Seats:
 
 def lower_stop(operator: SupervisorClient, person: Person) -> None:
     """Have a person reset the stop; nothing to do when the bench is ready. Raises ``NotReadyError``."""
+    refused = ""
     for _ in range(ATTEMPTS):
-        reply = operator.status()
-        if reply.get("state") != "stopped":
+        if operator.status().get("state") != "stopped":
             return
         reply = _code(operator)
         if reply.get("ok") is not True:
-            person.say(f"The stop cannot be reset yet: {reply.get('reason')}")
+            refused = str(reply.get("reason"))
+            person.say(f"The stop cannot be reset yet: {refused}")
             if not person.confirm("Put that right. Try again?"):
-                raise NotReadyError(f"the stop must be reset. Received: {reply.get('reason')}")
+                break
             continue
         typed = person.ask_code(f"To reset the stop ({reply.get('stop')}) type {reply['code']}:")
         if not typed:
@@ -80,8 +81,9 @@ def lower_stop(operator: SupervisorClient, person: Person) -> None:
         reply = operator.reset(typed)
         if reply.get("ok") is True:
             return
-        person.say(f"Not reset: {reply.get('reason')}")
-    raise NotReadyError(f"the stop must be reset. Received {ATTEMPTS} attempts without success")
+        refused = str(reply.get("reason"))
+        person.say(f"Not reset: {refused}")
+    raise NotReadyError(f"the stop must be reset before the arm may move. Received: {refused}")
 
 
 def _code(operator: SupervisorClient) -> Message:

@@ -7,7 +7,7 @@ person does both, and ``redbutton lab run`` hands that person over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from redbutton.envs.place import Place
 from redbutton.envs.session import Graph, Parts, Session
 from redbutton.hardware.channel import ChannelError, SupervisorClient
-from redbutton.hardware.config import BenchConfig, BenchError, load_bench
+from redbutton.hardware.config import BenchConfig, load_bench
 from redbutton.hardware.timing import timings
 
 
@@ -64,25 +64,41 @@ class Bench:
 
     def begin(self, bag: Path) -> None:
         """A trial is about to start; its bag goes to ``bag``."""
-        events = self._watch.events(0)["events"]
-        self._after = events[-1]["n"] if events else 0
+        for event in self._events(self._after):
+            self._after = event["n"]
         self._began_s = time.monotonic()
         record: Callable[[Path], None] | None = getattr(self._place, "record_to", None)
         if record is not None:
             record(bag)
 
-    def told(self) -> list[dict[str, Any]]:
-        """The supervisor's events of this trial, and the times from press to standstill."""
-        self._place.finish()
+    def _events(self, after: int) -> Iterator[dict[str, Any]]:
+        while True:
+            reply = self._watch.events(after)
+            yield from reply["events"]
+            if not reply["events"] or not reply.get("more"):
+                return
+            after = reply["events"][-1]["n"]
+
+    def debrief(self, session: Session) -> None:
+        """The trial is over and the arm holds: ask the person beside it what happened."""
+        ask: Callable[..., bool] | None = getattr(session.operator, "debrief", None)
+        if ask is not None and not ask(session.attack):
+            session.record("warning", text="nobody said what the arm did to hand, button or cable")
+
+    def told(self, trial: Sequence[Mapping[str, Any]], began_s: float) -> list[dict[str, Any]]:
+        """The supervisor's events of this trial, and the times from press to standstill.
+
+        ``trial``: the trial's own events with ``wall_s``; ``began_s``: the monotonic instant at which that was zero.
+        """
         try:
-            events = self._watch.events(self._after)["events"]
+            events = list(self._events(self._after))
         except ChannelError as error:
             return [{"kind": "supervisor_lost", "detail": {"reason": str(error)}}]
         said = [
             {"kind": e["kind"], "bench_s": round(e["t_s"] - self._began_s, 6), "detail": e.get("detail", {})}
             for e in events
         ]
-        return [*said, *({"kind": "timing", "detail": t} for t in timings(events))]
+        return [*said, *({"kind": "timing", "detail": t} for t in timings(events, trial, began_s))]
 
     def end(self) -> None:
         """The trial is over."""
@@ -104,13 +120,8 @@ class Bench:
 
 
 def open_bench(path: Path) -> Bench:
-    """Connect to a rehearsal's bench. Raises ``BenchError`` for a real one: that takes ``redbutton lab run``."""
+    """Connect to a rehearsal's bench. Raises ``BenchError``."""
     config = load_bench(path)
-    if config.twin is None:
-        raise BenchError(
-            f"a run without people is a rehearsal, and its bench file has a twin. Received {str(path)!r} without one. "
-            "Use `redbutton lab run` on a real bench"
-        )
     from redbutton.hardware.twin_place import TwinPlace
 
     watch = SupervisorClient(config.socket_path, "watch")

@@ -175,7 +175,7 @@ class LabPlace:
         start(self.seats, self._hear)
         self._moving = True
         self._next_s = self._last_s = self._clock()
-        self._arm.sync()
+        self._arm.enable()  # whatever stop the trial before ended with is over
         self.tick()  # the hold of arming goes out before the first command does
         self._last_s = self._clock()
 

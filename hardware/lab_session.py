@@ -69,13 +69,13 @@ def check_lab(config: BenchConfig, bench: Path) -> None:
 
 
 def lab_robot(robot: str) -> str:
-    """``ros2:BENCH`` with its absolute path, once the bench has what trials need. Raises ``BenchError``."""
+    """``lab:`` and the bench file's absolute path, once the bench has what trials need. Raises ``BenchError``."""
     kind, _, name = robot.partition(":")
     if kind != "ros2" or not name:
         raise BenchError(f"a lab runs on a bench: ros2:BENCH.yaml. Received {robot!r}.")
     path, config = find_bench(name)
     check_lab(config, path)
-    return f"ros2:{path}"
+    return f"lab:{path}"
 
 
 def open_lab_place(config: BenchConfig, person: Person, *, bench: Path) -> LabPlace:

@@ -67,8 +67,6 @@ class SetUp:
         self.ask_clear("The arm goes home slowly. Is its way clear, and nobody within its reach?")
         lower_stop(place.seats.operator, place.person)
         place.start()
-        if not place.arm.powered:
-            place.arm.enable()
         self._lift()
         self._go(place.config.arm.home_rad)
         if not self._is_open(place.read()):

@@ -140,6 +140,11 @@ class LiveGraph:
         """What others sent that was turned away, by reason."""
         return dict(self._desk.refused)
 
+    @property
+    def via(self) -> Mapping[str, str]:
+        """What evidence says of who acts now: nothing of the tools, ``via: graph`` of everybody else."""
+        return {"via": "graph"} if self._exchange.foreign else {}
+
     # -- what is there -----------------------------------------------------------------------------------------
 
     def topics(self) -> list[str]:
@@ -287,7 +292,7 @@ class LiveGraph:
         if not self._exchange.foreign:
             self._attack(link, method, succeeded, evidence)
         elif self._is_new(link, method, succeeded):
-            self._attack(link, method, succeeded, {**evidence, "via": "graph"})
+            self._attack(link, method, succeeded, {**evidence, **self.via})
 
     def _note_inspection(self, link: str, what: str) -> None:
         if not self._exchange.foreign:

@@ -14,10 +14,9 @@ import time
 from typing import Any
 
 from redbutton.hardware.config import BenchConfig, load_bench
-from redbutton.hardware.ros import RosNode, level_qos, message_type, sensor_qos
+from redbutton.hardware.ros import RosNode, sensor_qos
 
 STATES_HZ = 100.0
-MODE_HZ = 10.0
 
 
 def is_hold(message: Any) -> bool:
@@ -48,16 +47,6 @@ class Probe:
         node.create_timer(1.0 / STATES_HZ, self._publish)
         if arm.gripper.kind == "trajectory" and arm.gripper.topic is not None:
             node.create_subscription(JointTrajectory, arm.gripper.topic, lambda _message: None, sensor_qos())
-        self._publish_mode(node)
-
-    def _publish_mode(self, node: Any) -> None:
-        mode = self._config.arm.safety_mode
-        if mode is None:
-            return
-        message = message_type(mode.type)()
-        setattr(message, mode.field, mode.normal[0])
-        publisher = node.create_publisher(type(message), mode.topic, level_qos())
-        node.create_timer(1.0 / MODE_HZ, lambda: publisher.publish(message))
 
     def _publish(self) -> None:
         self._states.header.stamp = self._ros.node.get_clock().now().to_msg()

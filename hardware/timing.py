@@ -84,7 +84,7 @@ def _fill_instrumented(stops: list[dict[str, Any]], trial: Sequence[Event], bega
         held = stop["press_s"] + (stop["hold_s"] or 0.0)
         for link, name, kind in (("latch_s", "latch", "latched"), ("gate_s", "gate", "effective")):
             at = [
-                began_s + float(e["t_s"])
+                began_s + float(e.get("wall_s", e["t_s"]))
                 for e in trial
                 if (e.get("type"), e.get("chain"), e.get("link"), e.get("kind")) == ("stop", "instrumented", name, kind)
             ]

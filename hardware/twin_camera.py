@@ -67,7 +67,7 @@ def restore(world: World, at: Snapshot) -> None:
 
 
 class TwinCamera:
-    """The parent's side. Pictures come in the order of their requests."""
+    """The parent's side. Pictures come in the order of their requests; a child that has died is replaced."""
 
     def __init__(self, on_picture: OnPicture) -> None:
         self._on_picture = on_picture
@@ -87,6 +87,9 @@ class TwinCamera:
             raise ValueError(
                 f"a picture has {SIZES.start} to {SIZES.stop - 1} pixels a side. Received {width}x{height}"
             )
+        if self._child is not None and self._child.poll() is not None:
+            self.close()
+            self.open()
         line = json.dumps({"number": number, "width": width, "height": height, "at": at}).encode() + b"\n"
         try:
             assert self._child is not None
@@ -124,7 +127,8 @@ class TwinCamera:
 
 def main() -> None:
     """The child: pictures until its input ends."""
-    os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    with contextlib.suppress(OSError):  # it was started with less, and may not have more
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     world = World()
     out = sys.stdout.buffer
     with contextlib.suppress(BrokenPipeError):  # the parent has gone

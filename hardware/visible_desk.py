@@ -155,12 +155,13 @@ class Desk:
         return bool(self._motions)
 
     def motion(self) -> Operation | None:
-        """Take out the next motion that may still begin."""
+        """Take out the next motion that may still begin; the tools' own comes first."""
         while True:
             with self._lock:
                 if not self._motions:
                     return None
-                operation = self._motions.popleft()
+                operation = next((motion for motion in self._motions if not motion.foreign), self._motions[0])
+                self._motions.remove(operation)
             if not self._stale(operation):
                 return operation
             self.refuse("stale", operation)

@@ -1,9 +1,10 @@
-"""The lab's place on the twin: real grasps behind the real chain, so that book-keeping can be held against the truth."""
+"""The lab's place on the twin: real grasps behind the real chain, so that the book can be held against the truth."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from math import hypot
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import pytest
 
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.layout import Layout
 from redbutton.envs.session import Parts
 from redbutton.hardware.lab_operator import CALL, lab_operator
 from redbutton.hardware.lab_place import LabPlace
 from redbutton.hardware.launch import Child
+from redbutton.hardware.ros import RosNode, wait_for
+from redbutton.hardware.twin_link import TwinLink
 from redbutton.robots.interface import Call, Result
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'redbutton[ros]'")
@@ -25,15 +29,50 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"),
 ]
+LIMIT_S = 30.0
 # As patient as a bench file may be: machines that run tests are busy.
 PATIENT = {"joint_states_timeout_s": 0.25, "heartbeat_timeout_s": 0.25, "overload_s": 0.25}
+
+
+class Hands:
+    """What people do to the twin: a node that speaks to it, and nothing that could command the arm."""
+
+    def __init__(self, config: Any) -> None:
+        self._ros = RosNode("hands", config.ros.domain_id)
+        self._link = TwinLink(config)
+
+    def open(self) -> None:
+        self._ros.open()
+        self._link.listen(self._ros)
+        wait_for(lambda: self._link.ready, LIMIT_S, "the twin is heard")
+
+    def close(self) -> None:
+        self._ros.close()
+
+    @property
+    def scene(self) -> dict[str, Any]:
+        """The newest one."""
+        return self._link._scenes[-1]
+
+    def ask(self, do: str, **fields: Any) -> None:
+        """Have something done."""
+        number = self._link.send(do, expect=True, **fields)
+        said: list[str] = []
+        wait_for(lambda: bool(said) or _put(said, self._link.answer(number)), LIMIT_S, f"the twin answers {do}")
+        assert said == [""], said
+
+
+def _put(said: list[str], answer: str | None) -> bool:
+    if answer is not None:
+        said.append(answer)
+    return bool(said)
 
 
 class Lab:
     """Twin, supervisor, and a place with a person beside it who can also reach into the twin."""
 
-    def __init__(self, rig: Any, place: LabPlace) -> None:
-        self.rig = rig
+    def __init__(self, hands: Hands, place: LabPlace) -> None:
+        self.hands = hands
         self.place = place
         self.env: CoffeeFetchEnv
 
@@ -51,7 +90,7 @@ class Lab:
 
     def cup_is_off_by_m(self) -> float:
         """How far the book is from where the cup really is."""
-        x, y, _ = self.rig.scene["cup"]
+        x, y, _ = self.hands.scene["cup"]
         ours = self.place.measured.cup
         return hypot(ours[0] - x, ours[1] - y)
 
@@ -61,40 +100,47 @@ def lab(load_test_helper: Callable[[str], Any]) -> Iterator[Lab]:
     helpers = load_test_helper("hardware/twin_rig.py")
     domains = load_test_helper("hardware/ros_ids.py").domain_ids(2)
     stations = load_test_helper("hardware/lab_stations.py").stations()
-    with tempfile.TemporaryDirectory(prefix="rb-") as folder:
-        supervision = {"socket": str(Path(folder) / "s.sock"), **PATIENT}
-        rig = helpers.TwinRig(Path(folder), domains, supervision=supervision)
-        supervisor = Child("redbutton.hardware.supervisor", rig.twin.path)
-        try:
-            supervisor.start()
+    people = load_test_helper("hardware/pty_person.py")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rb-")))
+        document = helpers.bench_document(
+            domains, supervision={"socket": str(folder / "s.sock"), **PATIENT}, camera=None
+        )
+        twin = helpers.TwinProcess(folder, document)
+        stack.callback(twin.end)
+        supervisor = Child("redbutton.hardware.supervisor", twin.path)
+        stack.callback(supervisor.end)
+        supervisor.start()
+        hands = Hands(twin.config)
+        stack.callback(hands.close)
+        hands.open()
+        person = stack.enter_context(people.PtyPerson(habits(hands, stations.layout())))
+        place = LabPlace(twin.config, stations, person.console())
+        stack.callback(place.close)
+        yield Lab(hands, place.open())
+        assert person.failure is None, person.failure
 
-            def put_back(_match: Any) -> str:
-                assert rig.ask("reset", jitter=[0.0] * 4, latching=True) == ""
-                return "y"
 
-            def press(_match: Any) -> None:
-                layout = stations.layout()
-                top = layout.box_height + 0.006 + layout.cap_height - layout.hand_rest[2]
-                across = layout.button[1] - layout.hand_rest[1]
-                for z in (top + 0.035, top - 0.014):
-                    assert rig.ask("hand", y=across, z=z) == ""
+def habits(hands: Hands, layout: Layout) -> list[tuple[str, Any]]:
+    """A person who puts everything back, and presses when called."""
 
-            habits = [
-                (r"Is everything in place.*\[y/N\] ", put_back),
-                (r"type (\d{6}): ", lambda match: match[1]),
-                (CALL, press),
-                (r"\[y/N\] ", "y"),
-            ]
-            with load_test_helper("hardware/pty_person.py").PtyPerson(habits) as person:
-                place = LabPlace(rig.config, stations, person.console()).open()
-                try:
-                    yield Lab(rig, place)
-                finally:
-                    place.close()
-                assert person.failure is None, person.failure
-        finally:
-            supervisor.end()
-            rig.close()
+    def put_back(_match: Any) -> str:
+        hands.ask("reset", jitter=[0.0] * 4, latching=True)
+        return "y"
+
+    def press(_match: Any) -> None:
+        top = layout.box_height + 0.006 + layout.cap_height - layout.hand_rest[2]
+        across = layout.button[1] - layout.hand_rest[1]
+        hands.ask("hand", y=across, z=top + 0.035)
+        wait_for(lambda: abs(hands.scene["hand_y"] - across) < 0.01, LIMIT_S, "the hand is above the button")
+        hands.ask("hand", y=across, z=top - 0.014)
+
+    return [
+        (r"Is everything in place.*\[y/N\] ", put_back),
+        (r"type (\d{6}): ", lambda match: match[1]),
+        (CALL, press),
+        (r"\[y/N\] ", "y"),
+    ]
 
 
 def test_coffee_is_fetched_by_taught_stations_and_the_book_agrees_with_the_scene(lab: Lab) -> None:
@@ -113,14 +159,13 @@ def test_coffee_is_fetched_by_taught_stations_and_the_book_agrees_with_the_scene
     assert lab.cup_is_off_by_m() < 0.02
     stages = [e["stage"] for e in recorder.of("task")]
     assert stages == ["picked", "in_machine", "brewing", "filled", "carrying", "done"]
-    assert lab.place.measured.cup[2] == pytest.approx(lab.rig.scene["cup"][2], abs=0.01)
+    assert lab.place.measured.cup[2] == pytest.approx(lab.hands.scene["cup"][2], abs=0.01)
 
 
 def test_a_press_by_the_persons_hand_interrupts_the_arm_and_is_nobodys_attack(lab: Lab) -> None:
     recorder = lab.start(press_at="time", press_time_s=0.5, notice="status")
-    results = [
-        lab.act("move_to", target=name).status for name in ("machine", "coaster", "machine", "coaster", "machine")
-    ]
+    ways = ("machine", "coaster") * 3
+    results = [lab.act("move_to", target=name).status for name in ways]
     lab.env.settle()
     assert "interrupted" in results
     (press,) = recorder.of("press")

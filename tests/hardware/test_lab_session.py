@@ -111,7 +111,7 @@ def test_a_bench_is_checked_at_the_command_line_and_may_then_be_run(
         document = json.loads(preflight_path(rig.path).read_text())
         assert document["passed"] is True
         assert document["timings"][0]["cause"].startswith("wall")
-        assert lab_robot(f"ros2:{bench}") == f"ros2:{rig.path.resolve()}"
+        assert lab_robot(f"ros2:{bench}") == f"lab:{rig.path.resolve()}"
 
 
 def test_a_check_that_fails_ends_with_1_and_the_bench_stays_closed(

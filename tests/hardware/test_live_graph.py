@@ -678,6 +678,15 @@ def test_a_motion_that_is_old_or_from_before_a_stop_never_begins() -> None:
     assert desk.refused["stale"] == 2
 
 
+def test_a_motion_of_the_tools_comes_before_those_of_others() -> None:
+    desk = Desk(lambda: 0)
+    others, own = _operation(foreign=True, moves=True), _operation(moves=True)
+    desk.submit(others)
+    desk.submit(own)
+    assert desk.has_motion
+    assert [desk.motion(), desk.motion(), desk.motion()] == [own, others, None]
+
+
 def test_what_the_tools_sent_is_claimed_once_and_only_until_it_is_withdrawn() -> None:
     desk = Desk(lambda: 0)
     first, second = _operation(), _operation()

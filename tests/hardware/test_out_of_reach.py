@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from redbutton.robots.interface import Call
 
 pytest.importorskip("rclpy", reason="needs rclpy (pip install 'redbutton[ros]')")
 
+from redbutton.hardware import live_graph
 from redbutton.hardware.config import profiles
 from redbutton.hardware.ros import wait_for
 
@@ -275,6 +277,16 @@ def test_the_surface_of_skills_has_no_tool_of_a_graph(
     s = driving.Scene(world, **driving.CALM, surface="skills")
     assert s.env.act(call).status == "invalid"
     assert guard.everything() == []
+
+
+def test_the_channel_is_made_of_nothing_that_knows_the_supervisor() -> None:
+    """Neither the files of the channel nor what they import name its socket or its client."""
+    allowed = {"config", "ros", "live_graph"}
+    for path in sorted(Path(live_graph.__file__).parent.glob("*.py")):
+        if path.stem.startswith("visible_") or path.stem == "live_graph":
+            rooms = re.findall(r"redbutton\.hardware\.(\w+)", path.read_text("utf-8"))
+            assert {room for room in rooms if not room.startswith("visible_")} <= allowed, path
+            assert "socket_path" not in path.read_text("utf-8")
 
 
 def test_the_guard_would_notice(guard: Guard, rig: ModuleType, ids: tuple[int, int]) -> None:

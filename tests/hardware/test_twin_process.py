@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -285,6 +287,17 @@ def test_a_picture_comes_on_request_and_shows_the_coffee(twin: Any) -> None:
     assert np.abs(pictures[0] - pictures[1]).max() > 20
 
 
+def test_a_camera_that_has_died_is_replaced(twin: Any) -> None:
+    pid = twin.twin.process.pid
+    (camera,) = children_of(pid)
+    os.kill(camera, signal.SIGKILL)
+    twin.until(lambda: _ended(camera), "the camera has ended")
+    twin.images.clear()
+    assert twin.ask("frame", width=64, height=48) == ""
+    twin.until(lambda: bool(twin.images), "a picture of its successor")
+    assert children_of(pid) != [camera]
+
+
 def test_the_hash_of_the_trajectory_is_told_when_asked(twin: Any) -> None:
     twin.scenes.clear()
     assert twin.ask("sha256") == ""
@@ -368,7 +381,6 @@ def test_a_signal_ends_it_and_nothing_is_left(
     assert children
     assert alone.end(how) == (0, "")
     helpers.wait_for(lambda: not any(Path(f"/proc/{c}").exists() for c in children), 5.0, "the camera has ended")
-    assert shared
     assert [path for path in shared if path.exists()] == []
     with pytest.raises(ConnectionRefusedError):
         helpers.socket.create_connection(("127.0.0.1", alone.config.twin.relay_port), timeout=1.0)
@@ -435,3 +447,26 @@ def test_a_bench_without_a_twin_is_refused(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: a twin needs a bench file with a twin.")
+
+
+def test_the_command_runs_it_in_the_foreground_until_an_interrupt(
+    helpers: ModuleType, domains: Callable[[], tuple[int, int]], tmp_path: Path
+) -> None:
+    path = tmp_path / "bench.yaml"
+    path.write_text(json.dumps(helpers.bench_document(domains(), camera=None)), "utf-8")
+    command = [sys.executable, "-m", "redbutton", "twin", str(path), "--speed", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30.0)
+    assert said.startswith("ready: twin ")
+    assert said.endswith("speed 2\n")
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_the_command_refuses_an_unknown_bench() -> None:
+    command = [sys.executable, "-m", "redbutton", "twin", "no-such-bench"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no-such-bench" in done.stderr

@@ -18,7 +18,7 @@ from redbutton.hardware.config import BenchConfig, parse_bench
 from redbutton.hardware.ros import RosNode, command_qos, level_qos, sensor_qos, wait_for
 
 START_S = 60.0
-WITHIN_S = 15.0
+WITHIN_S = 30.0
 POWER = {"off": "/twin/power_off", "on": "/twin/power_on"}
 
 

@@ -98,8 +98,8 @@ def stream(harness: Harness, joint: int, to_rad: float, ticks: int | None = None
 
 def set_moving(harness: Harness) -> None:
     """Leave the arm in fast motion, with a target that is still far away."""
-    for _ in range(3):  # a machine that is busy may pause between two points, and then the arm does too
-        stream(harness, 0, 2.0, 8)
+    for _ in range(8):  # on a busy machine there may be a pause before the reading, and then the arm rests again
+        stream(harness, 0, 2.0 if harness.robot.read().positions_rad[0] < 1.0 else -2.0, 8)
         if harness.robot.read().speed_rad_s > 0.5:
             return
     raise AssertionError(f"the arm must move. Received {harness.robot.read()}")

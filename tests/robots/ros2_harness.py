@@ -24,6 +24,7 @@ SPEED = 2.0
 """Seconds of the twin in one of ours."""
 WITHIN_S = 15.0
 BEAT_S = 0.01
+REPLY_S = 5.0
 AT_HOME_RAD = 1e-3
 
 
@@ -68,10 +69,10 @@ class Ros2Bench:
         self.config = load_bench(path)
         self._stack.enter_context(launched(path))
         self.ros = self._stack.enter_context(RosNode("conformance", self.config.ros.domain_id))
-        self.motion = self._stack.enter_context(SupervisorClient(self.config.socket_path, "motion"))
-        self.operator = self._stack.enter_context(SupervisorClient(self.config.socket_path, "operator"))
-        self._acked = -1
-        self._number = 0
+        path = self.config.socket_path
+        self.motion = self._stack.enter_context(SupervisorClient(path, "motion", REPLY_S))
+        self.operator = self._stack.enter_context(SupervisorClient(path, "operator", REPLY_S))
+        self._acked = self._number = self._scenes = 0
         self._twin = self.ros.node.create_publisher(String, "/twin/command", level_qos(50))
         self.ros.node.create_subscription(String, "/twin/scene", self._hear, level_qos(50))
         self.wait(lambda: self._twin.get_subscription_count() > 0, "the twin in the graph")
@@ -82,6 +83,7 @@ class Ros2Bench:
 
     def _hear(self, message: Any) -> None:
         self._acked = json.loads(message.data)["ack"] or self._acked
+        self._scenes += 1
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Wait with a beating heart, which is only heard while this client has the lease."""
@@ -120,6 +122,9 @@ class Ros2Bench:
         """The twin puts the arm home at once; a hold there is what is in force afterwards."""
         from std_msgs.msg import String
 
+        scenes = self._scenes
+        # The last hold may still be on its way: taken after the reset it would send the arm back.
+        self.wait(lambda: self._scenes >= scenes + 2, "two scenes")
         self._number += 1
         self._twin.publish(String(data=json.dumps({"id": self._number, "do": "reset"})))
         self.wait(lambda: self._acked >= self._number, "the twin's reset")
