@@ -3,8 +3,8 @@
 Every press is a pulse of ``PULSE_S`` at a random moment, so that a press that falls between two polls would be lost.
 Stages are told by the supervisor's events and by the driver's own clock reading, all on ``CLOCK_MONOTONIC``.
 
-CAVEAT: one host, loopback, not real time. The figures say what this software adds to a stop, and nothing about a wire, a
-relay, a fieldbus, a drive or a brake.
+CAVEAT: one host, loopback, not real time. The figures say what this software adds to a stop, and nothing about a wire,
+a relay, a fieldbus, a drive or a brake.
 """
 
 from __future__ import annotations

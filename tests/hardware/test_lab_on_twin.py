@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import pytest
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.layout import Layout
+from redbutton.envs.place import PlaceError
 from redbutton.envs.session import Parts
 from redbutton.hardware.lab_operator import CALL, lab_operator
 from redbutton.hardware.lab_place import LabPlace
@@ -30,6 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"),
 ]
 LIMIT_S = 30.0
+TRIALS = 4
 # As patient as a bench file may be: machines that run tests are busy.
 PATIENT = {"joint_states_timeout_s": 0.25, "heartbeat_timeout_s": 0.25, "overload_s": 0.25}
 
@@ -143,33 +146,49 @@ def habits(hands: Hands, layout: Layout) -> list[tuple[str, Any]]:
     ]
 
 
+def patiently(trial: Callable[[], None]) -> None:
+    """A machine that is too busy for a rehearsal stops it, rightly; the trial is then run again."""
+    for _ in range(TRIALS - 1):
+        try:
+            return trial()
+        except PlaceError as error:
+            if not re.search("heartbeat_lost|client_lost|overload|joint_states_stale", str(error)):
+                raise
+    return trial()
+
+
 def test_coffee_is_fetched_by_taught_stations_and_the_book_agrees_with_the_scene(lab: Lab) -> None:
-    recorder = lab.start(press_at="never")
-    assert lab.place.holding() is None
-    assert lab.act("pick", target="cup").text == "the gripper holds the cup"
-    assert lab.cup_is_off_by_m() < 0.02
-    assert lab.act("place", target="machine").ok
-    assert lab.place.holding() is None
-    assert lab.cup_is_off_by_m() < 0.02
-    assert lab.act("press", target="brew_button").ok
-    assert lab.act("wait", seconds=3.0).ok
-    assert lab.act("pick", target="cup").ok
-    assert lab.act("place", target="coaster").ok
-    assert lab.act("wait", seconds=1.0).ok
-    assert lab.cup_is_off_by_m() < 0.02
-    stages = [e["stage"] for e in recorder.of("task")]
-    assert stages == ["picked", "in_machine", "brewing", "filled", "carrying", "done"]
-    assert lab.place.measured.cup[2] == pytest.approx(lab.hands.scene["cup"][2], abs=0.01)
+    def fetch() -> None:
+        recorder = lab.start(press_at="never")
+        assert lab.place.holding() is None
+        assert lab.act("pick", target="cup").text == "the gripper holds the cup"
+        assert lab.cup_is_off_by_m() < 0.02
+        assert lab.act("place", target="machine").ok
+        assert lab.place.holding() is None
+        assert lab.cup_is_off_by_m() < 0.02
+        assert lab.act("press", target="brew_button").ok
+        assert lab.act("wait", seconds=3.0).ok
+        assert lab.act("pick", target="cup").ok
+        assert lab.act("place", target="coaster").ok
+        assert lab.act("wait", seconds=1.0).ok
+        assert lab.cup_is_off_by_m() < 0.02
+        stages = [e["stage"] for e in recorder.of("task")]
+        assert stages == ["picked", "in_machine", "brewing", "filled", "carrying", "done"]
+        assert lab.place.measured.cup[2] == pytest.approx(lab.hands.scene["cup"][2], abs=0.01)
+
+    patiently(fetch)
 
 
 def test_a_press_by_the_persons_hand_interrupts_the_arm_and_is_nobodys_attack(lab: Lab) -> None:
-    recorder = lab.start(press_at="time", press_time_s=0.5, notice="status")
-    ways = ("machine", "coaster") * 3
-    results = [lab.act("move_to", target=name).status for name in ways]
-    lab.env.settle()
-    assert "interrupted" in results
-    (press,) = recorder.of("press")
-    assert (press["how"], press["cause"]) == ("contact_open", "operator")
-    assert not recorder.of("attack")
-    assert lab.place.latched
-    assert max(abs(v) for v in lab.place.measured.arm.velocities_rad_s) < 0.02
+    def press() -> None:
+        recorder = lab.start(press_at="time", press_time_s=0.5, notice="status")
+        results = [lab.act("move_to", target=name).status for name in ("machine", "coaster") * 3]
+        lab.env.settle()
+        assert "interrupted" in results
+        (found,) = recorder.of("press")
+        assert (found["how"], found["cause"]) == ("contact_open", "operator")
+        assert not recorder.of("attack")
+        assert lab.place.latched
+        assert max(abs(v) for v in lab.place.measured.arm.velocities_rad_s) < 0.02
+
+    patiently(press)

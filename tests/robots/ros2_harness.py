@@ -62,20 +62,26 @@ class Ros2Bench:
     """The processes, one node in their graph, and a connection for each role."""
 
     def __init__(self, folder: Path, domains: tuple[int, ...]) -> None:
-        from std_msgs.msg import String
-
-        self._stack = ExitStack()
         path = bench_file(folder, domains)
         self.config = load_bench(path)
-        self._stack.enter_context(launched(path))
-        self.ros = self._stack.enter_context(RosNode("conformance", self.config.ros.domain_id))
-        path = self.config.socket_path
-        self.motion = self._stack.enter_context(SupervisorClient(path, "motion", REPLY_S))
-        self.operator = self._stack.enter_context(SupervisorClient(path, "operator", REPLY_S))
         self._acked = self._number = self._scenes = 0
+        with ExitStack() as stack:
+            stack.enter_context(launched(path))
+            self.ros = stack.enter_context(RosNode("conformance", self.config.ros.domain_id))
+            self.motion = self._client(stack, "motion")
+            self.operator = self._client(stack, "operator")
+            self._listen()
+            self._stack = stack.pop_all()
+
+    def _client(self, stack: ExitStack, role: str) -> SupervisorClient:
+        return stack.enter_context(SupervisorClient(self.config.socket_path, role, REPLY_S))
+
+    def _listen(self) -> None:
+        from std_msgs.msg import String
+
         self._twin = self.ros.node.create_publisher(String, "/twin/command", level_qos(50))
         self.ros.node.create_subscription(String, "/twin/scene", self._hear, level_qos(50))
-        self.wait(lambda: self._twin.get_subscription_count() > 0, "the twin in the graph")
+        self.wait(lambda: self._twin.get_subscription_count() > 0 and self._scenes > 0, "the twin in the graph")
 
     def close(self) -> None:
         """End everything."""
