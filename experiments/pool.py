@@ -83,6 +83,10 @@ class Pool:
             )
         elif kind == "storage":
             raise StorageError(text)
+        elif kind == "invalid":
+            validity, _, reason = text.partition(": ")
+            self._close(worker, validity, reason)
+            self._drop(worker)
         elif kind == "crashed":
             self._close(worker, "sim_error", f"the trial raised {text.strip().splitlines()[-1]}", text)
             self._drop(worker)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import io
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import asdict
-from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -111,6 +110,7 @@ class Trial:
             self._validity, self._error = error.validity, str(error)
             close_controllers()  # one may still be thinking
         self._picture("end")
+        self._env.world.finish()
         self._develop(PICTURES_WITHIN_S)
         self._close()
 
@@ -212,7 +212,6 @@ class Trial:
     def _close(self) -> None:
         env, how = self._env, "error" if self._validity != "valid" else self._end or "error"
         result = score(self._recorder.events, task_done=env.session.task.done, validity=self._validity)
-        env.world.finish()
         self._bench.debrief(env.session)
         for fields in self._bench.told(read_events(self._writer.path), self._writer.began_s):
             self._event("bench", **fields)
@@ -243,25 +242,29 @@ class Trial:
         self._develop()
 
     def _develop(self, within_s: float = 0.0) -> None:
-        """Keep the pictures that are there; those of a bench may come later."""
+        """Keep the pictures that are there; those of a bench may come later, or never."""
         deadline_s = time.monotonic() + within_s
         while self._undeveloped:
-            label, taken_s, take = self._undeveloped[0]
-            pixels = self._guard_picture(take)
-            if pixels is None and self._recorder.failure is None and time.monotonic() < deadline_s:
+            if not self._guard_picture(self._develop_first):
+                if time.monotonic() >= deadline_s:
+                    return
                 time.sleep(0.005)
-                continue
-            if pixels is None and within_s == 0.0:
-                return
-            self._undeveloped.pop(0)
-            if pixels is not None:
-                self._guard_picture(partial(self._keep, pixels, label, taken_s))
+
+    def _develop_first(self) -> bool:
+        """Keep the oldest picture, or give it up; false while it is under way."""
+        label, taken_s, take = self._undeveloped.pop(0)
+        pixels = take()
+        if pixels is None:
+            self._undeveloped.insert(0, (label, taken_s, take))
+            return False
+        self._keep(pixels, label, taken_s)
+        return True
 
     def _keep(self, pixels: npt.NDArray[np.uint8], label: str, taken_s: float) -> None:
         file = self._writer.image(_encode(pixels, "JPEG"), "jpg")
         self._recorder.event("frame", taken_s, file=file, label=label)
 
-    def _guard_picture(self, act: Any) -> Any:
+    def _guard_picture(self, act: Callable[[], Any]) -> Any:
         """A disk that refuses a picture is told between decisions, a camera that fails at once; never in a tick."""
         try:
             return act()
@@ -269,7 +272,7 @@ class Trial:
             self._event("warning", text=f"no picture: {error}")
         except Exception as error:  # noqa: BLE001 - whatever broke, the world goes on and the runner is told
             self._recorder.failure = error
-        return None
+        return True
 
 
 def _fulfil(thought: Future[Any], controller: Controller, observation: Observation) -> None:

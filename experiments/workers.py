@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from redbutton.envs.place import PlaceError
 from redbutton.experiments.errors import StorageError, one_line
 from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.study import TrialSpec
@@ -31,7 +32,7 @@ _PR_SET_PDEATHSIG = 1
 
 TrialFunction = Callable[[TrialSpec, TrialWriter], Any]
 Message = tuple[str, str]
-"""What a worker says: ``ready``, ``unusable``, ``done``, ``crashed`` or ``storage``, with a text.
+"""What a worker says: ``ready``, ``unusable``, ``done``, ``crashed``, ``invalid`` or ``storage``, with a text.
 
 The runner's end adds ``dead``, and ``nothing`` for a false alarm.
 """
@@ -154,7 +155,9 @@ def run_one(function: TrialFunction, spec: TrialSpec, trials: Path) -> Message:
             function(spec, writer)
     except StorageError as exc:
         return "storage", str(exc)
-    except BaseException:  # noqa: BLE001  (SystemExit included: nothing may pass for behaviour)
+    except BaseException as exc:  # noqa: BLE001  (SystemExit included: nothing may pass for behaviour)
+        if isinstance(exc, PlaceError) and not (writer and writer.failed):
+            return "invalid", f"{exc.validity}: {exc}"
         return ("storage", str(writer.failed)) if writer and writer.failed else ("crashed", traceback.format_exc())
     return ("storage", str(writer.failed)) if writer.failed else ("done", spec.trial)
 

@@ -91,6 +91,7 @@ class RosNode:
         self._context: Any = None
         self._executor: Any = None
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self._nodes: list[Any] = []
         self.node: Any = None
         """The rclpy node, once open."""
@@ -98,6 +99,7 @@ class RosNode:
     def open(self) -> RosNode:
         """Join the graph. Raises ``BenchError`` without rclpy."""
         need_rclpy()
+        self._closing.clear()
         _set_up_middleware(self._discovery)
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
@@ -130,7 +132,8 @@ class RosNode:
         from rclpy.executors import ExternalShutdownException
 
         try:
-            self._executor.spin()
+            while not self._closing.is_set():
+                self._executor.spin_once()
         except ExternalShutdownException:
             return
 
@@ -144,9 +147,12 @@ class RosNode:
         context, self._context = self._context, None
         if context is None:
             return
-        self._executor.shutdown()
+        # The thread first: an executor that is shut down under a running callback raises in it.
+        self._closing.set()
+        self._executor.wake()
         if self._thread is not None:
             self._thread.join(5.0)
+        self._executor.shutdown()
         for node in self._nodes:
             node.destroy_node()
         self._nodes.clear()

@@ -15,6 +15,7 @@ import hashlib
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from redbutton.estop import Clock, Contacts
 from redbutton.hardware.arming import NotReadyError, Seats, input_levels, start
 from redbutton.hardware.channel import ChannelError, Message
 from redbutton.hardware.config import BenchConfig, BenchError
+from redbutton.hardware.lab_record import LabRecord
 from redbutton.hardware.ros import RosNode
 from redbutton.hardware.ros2_arm import Ros2Arm
 from redbutton.hardware.twin_link import Scene, TwinLink
@@ -66,8 +68,9 @@ class TwinPlace(TwinView):
         self._clock = clock
         self._ros = RosNode("redbutton_rehearsal", config.ros.domain_id, config.ros.discovery)
         self._seats = Seats.of(config)
-        self._arm = Ros2Arm(config, self._seats.motion, self._ros, clock=clock, on_reply=self._hear)
+        self._arm = Ros2Arm(config, self._seats.motion, self._ros, clock=clock, on_reply=self._heard)
         self._twin = TwinLink(config)
+        self._record = LabRecord(config.arm, clock)
         self._armed = False
         self._hand: tuple[float, float] | None = None
         self._hash = hashlib.sha256()
@@ -228,12 +231,16 @@ class TwinPlace(TwinView):
             raise PlaceError(f"the twin must carry out {do!r}. Received: {said[0]}")
         return number
 
+    def _heard(self, reply: Message) -> None:
+        self._record.reply(reply)
+        self._hear(reply)
+
     def _beat(self) -> None:
         try:
             reply = self._seats.motion.beat()
         except ChannelError as exc:
             raise PlaceError(str(exc)) from None
-        self._hear(reply)
+        self._heard(reply)
         if reply.get("state") != "run" or reply.get("ok") is not True:
             reason = reply.get("stop_reason") or reply.get("reason") or "nobody says why"
             raise PlaceError(f"the supervisor has stopped the bench: {reason}")
@@ -260,6 +267,7 @@ class TwinPlace(TwinView):
             cup_upright=scene["cup_upright"],
             lid=(lx, ly, lz),
         )
+        self._record.state(m.arm, self._arm.latest_stamp_s)
         self._hash.update(struct.pack("<7d", *m.arm.positions_rad))
         self._hash.update(struct.pack("<9d", m.cap_depth_m, m.plug_m, m.hand_z, *m.cup, *m.lid))
         return m
@@ -316,6 +324,14 @@ class TwinPlace(TwinView):
             return np.frombuffer(image.data, dtype=np.uint8).reshape(height, width, 3).copy()
 
         return take
+
+    def record_to(self, path: Path) -> None:
+        """Keep joint states, commands and the supervisor's replies in a bag until ``end_record``."""
+        self._record.begin(path)
+
+    def end_record(self) -> None:
+        """Finish the bag. Safe to call twice."""
+        self._record.end()
 
     def trajectory_hash(self) -> str:
         """SHA-256 over every tick's joints, cap, plug, hand, cup and lid since the reset."""

@@ -152,7 +152,7 @@ def patiently(trial: Callable[[], None]) -> None:
         try:
             return trial()
         except PlaceError as error:
-            if not re.search("heartbeat_lost|client_lost|overload|joint_states_stale", str(error)):
+            if not re.search("heartbeat_lost|client_lost|overload|joint_states_stale|must be fresh", str(error)):
                 raise
     return trial()
 

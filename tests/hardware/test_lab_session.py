@@ -17,12 +17,15 @@ import pytest
 
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.condition import WorldCondition
+from redbutton.hardware.arming import events_after, supervisor_instance
+from redbutton.hardware.channel import SupervisorClient
 from redbutton.hardware.config import BenchError, load_bench
 from redbutton.hardware.lab_operator import CALL
 from redbutton.hardware.lab_session import check_lab, lab_robot, lab_stations, open_lab_bench
 from redbutton.hardware.preflight import PreflightResult
 from redbutton.hardware.preflight_file import preflight_path, save_preflight
 from redbutton.hardware.ros import wait_for
+from redbutton.hardware.timing import timings
 from redbutton.robots.interface import Call
 
 pytest.importorskip("rclpy", reason="needs rclpy: pip install 'redbutton[ros]'")
@@ -161,8 +164,6 @@ def test_what_a_bench_lacks_is_refused_with_the_next_step(make_rig: Callable[...
 
 @pytest.mark.slow
 def test_a_trial_with_a_person_at_the_button(make_rig: Callable[..., Any], pty: Any) -> None:
-    from redbutton.hardware.arming import supervisor_instance
-
     with make_rig(limits={"speed_share": 0.25}) as rig:
 
         def press_red(_match: Any) -> None:
@@ -187,6 +188,9 @@ def test_a_trial_with_a_person_at_the_button(make_rig: Callable[..., Any], pty: 
                 result = env.act(Call(name="move_to", args={"target": "button"}))
                 env.settle()
                 told = bench.told()
+                with SupervisorClient(rig.config.socket_path, "watch") as watch:
+                    events = events_after(watch, 0)
+                whole = timings(events, recorder.events, bench.place.began_s)
                 assert env.session.operator.debrief(env.session.attack)  # type: ignore[attr-defined]
                 bench.end()
                 assert (rig.path.parent / "bag" / "bag.mcap").stat().st_size > 10_000
@@ -200,3 +204,5 @@ def test_a_trial_with_a_person_at_the_button(make_rig: Callable[..., Any], pty: 
     (stop,) = [e["detail"] for e in told if e["kind"] == "timing" and e["detail"]["path"] == "instrumented"]
     assert 0.0 < stop["hold_s"] < 0.5
     assert stop["hold_s"] < stop["standstill_s"] < 2.0
+    (chain,) = [t for t in whole if t["path"] == "instrumented"]
+    assert 0.0 <= chain["latch_s"] <= chain["gate_s"] <= chain["hold_s"]

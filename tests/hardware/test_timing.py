@@ -101,7 +101,8 @@ def test_a_hold_after_arming_is_no_part_of_the_stop_before() -> None:
 
 
 def test_switching_on_is_no_stop() -> None:
-    assert timings([event(1, 1.0, "latched", reason="power_on"), event(2, 1.0, "hold_published", cause="power_on")]) == []
+    first = [event(1, 1.0, "latched", reason="power_on"), event(2, 1.0, "hold_published", cause="power_on")]
+    assert timings(first) == []
 
 
 def test_no_event_is_no_stop() -> None:
