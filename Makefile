@@ -44,10 +44,10 @@ demo: $(VENV)/.core
 	@$(BIN)/redbutton demo --jobs $(JOBS)
 
 test: $(VENV)/.dev
-	@$(BIN)/pytest -n $(JOBS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 test-fast: $(VENV)/.dev
-	@$(BIN)/pytest -n $(JOBS) -m "not slow"
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not slow"
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -36,6 +36,8 @@ from redbutton.robots.interface import Call
 
 ROUNDS = 7
 STEPS = 400
+PRESSES = 1000
+"""At a hardware input, each time with the machine idle and with two busy processes beside."""
 
 
 def best(measure: Callable[[], float], rounds: int = ROUNDS) -> float:
@@ -261,6 +263,38 @@ def _ticks_to_cut(env: CoffeeFetchEnv, seed: int) -> int:
     return late[0]
 
 
+def press_figures(presses: int = PRESSES) -> list[Figure]:
+    """Press at a hardware input to the hold at the driver's process, over DDS; where a part is missing, one line."""
+    from redbutton.hardware.config import BenchError
+
+    try:
+        from redbutton.hardware.stop_bench import measure_heartbeats, measure_presses
+
+        idle, busy, beats = measure_presses(presses), measure_presses(presses, 2), measure_heartbeats(50)
+    except (ImportError, BenchError) as exc:
+        return [Figure(name="press to hold over DDS", value=f"not measured: {exc}", aim="", met=None)]
+    p99, worst = idle.quantile(0.99) * 1e3, beats[-1] * 1e3
+    lost = idle.lost + busy.lost
+    return [
+        _path("press to hold at the driver, idle", idle, "p99 ≤ 20 ms", p99 <= 20.0),
+        *(_path(f"… {stage}", idle, "", None, stage) for stage in idle.stages),
+        _path("press to hold, two busy processes", busy, "", None),
+        *(_path(f"… {stage}, busy", busy, "", None, stage) for stage in busy.stages),
+        Figure(name=f"lost of {2 * presses:,} presses of 20 ms", value=str(lost), aim="0", met=lost == 0),
+        Figure(
+            name="last heartbeat to hold at the driver, 50 losses",
+            value=f"p50 {beats[25] * 1e3:.0f}, max {worst:.0f} ms",
+            aim="≤ 250 ms",
+            met=worst <= 250.0,
+        ),
+    ]
+
+
+def _path(name: str, presses: Any, aim: str, met: bool | None, stage: str | None = None) -> Figure:
+    p50, p99, worst = (presses.quantile(share, stage) * 1e3 for share in (0.5, 0.99, 1.0))
+    return Figure(name=name, value=f"p50 {p50:.2f}, p99 {p99:.2f}, max {worst:.2f} ms", aim=aim, met=met)
+
+
 def measure() -> list[Figure]:
     """All figures, in the order in which they are shown."""
     race = StepRace()
@@ -269,7 +303,7 @@ def measure() -> list[Figure]:
     skills.start(0)
     figures += [*frame_figures(skills), fetch_figure(skills)]
     race.ours.close()
-    return [*figures, overhead_figure(), memory_figure(), *stop_figures()]
+    return [*figures, overhead_figure(), memory_figure(), *stop_figures(), *press_figures()]
 
 
 def main() -> None:

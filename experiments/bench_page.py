@@ -69,4 +69,9 @@ _HOW = """## How
 - **A decision without its model**: a recorded trial of 200 decisions that only look (one physics tick each).
 - **Press to motion command cut**: the finger presses while the arm moves; counted are commands that reach the drives
   after the tick in which the contact was measured open.
+- **Press to hold at the driver**: a Modbus relay (pymodbus' server), the supervisor's process and a driver's process
+  over DDS on the loopback. Every press is a pulse of 20 ms at a random moment; the driver notes when the first hold
+  arrives. The stages are told by the supervisor's events: *press to reading* is the relay and its polling (every 4 ms),
+  *hold sent to driver* is DDS and the receiving process. Busy: two processes that never rest, on as many cores.
+- **Last heartbeat to hold**: the client that commands falls silent; the supervisor's limit is 200 ms.
 """

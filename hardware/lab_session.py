@@ -2,7 +2,7 @@
 
 What a real bench must show before anything is run on it is asked for here, in one place: stations taught, a passed
 pre-flight of the same file and supervisor, and a speed of at most ``SPEED_SHARE_LIMIT``. A bench file with ``twin`` is
-a rehearsal: nobody stands near, so the speed is free, and the scene has stations of its own.
+a rehearsal: nobody stands near, so the speed is free.
 
 CAVEAT: the limit on speed is a rule of this program, not of the arm. Set the arm's own reduced mode as well.
 """
@@ -63,8 +63,7 @@ def lab_stations(config: BenchConfig, bench: Path) -> TaughtStations:
 def check_lab(config: BenchConfig, bench: Path) -> None:
     """Refuse a bench that lacks what trials need. Raises ``BenchError`` with the next step; nothing moves."""
     check_speed(config, bench)
-    if config.twin is None:
-        lab_stations(config, bench)
+    lab_stations(config, bench)
     require_preflight(preflight_path(bench), config, str(bench))
 
 

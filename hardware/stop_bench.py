@@ -74,7 +74,7 @@ def bench_document(folder: Path, port: int) -> dict[str, Any]:
         "limits": {"speed_share": 1.0},
         "inputs": [{"name": "wall_button", "role": "safety", **relay}],
         "ros": {"domain_id": _DOMAINS[0], "study_domain_id": _DOMAINS[1]},
-        "supervision": {"socket": str(folder / "supervisor.sock"), "settle_for_s": 0.02},
+        "supervision": {"socket": str(folder / "supervisor.sock"), "heartbeat_timeout_s": 0.2},
     }
 
 
@@ -85,7 +85,9 @@ class Rig:
         self._folder = folder
         self._stack = ExitStack()
         self.arrivals: list[float] = []
-        self._beating = threading.Event()
+        self.last_beat_s = 0.0
+        self._alive, self._ended = threading.Event(), threading.Event()
+        self._alive.set()
 
     def __enter__(self) -> Rig:
         port = free_port()
@@ -105,7 +107,7 @@ class Rig:
         beats = threading.Thread(target=self._beat, daemon=True)
         beats.start()
         self._stack.callback(beats.join)
-        self._stack.callback(self._beating.set)
+        self._stack.callback(self._ended.set)
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -134,8 +136,10 @@ class Rig:
                 self.arrivals.append(heard["t_s"])
 
     def _beat(self) -> None:
-        while not self._beating.wait(BEAT_S):
-            self.motion.beat()
+        while not self._ended.wait(BEAT_S):
+            if self._alive.is_set():
+                self.motion.beat()
+                self.last_beat_s = time.monotonic()
 
     def wait(self, condition: Callable[[], Any], what: str) -> None:
         """Wait for something. Raises ``BenchError``."""
@@ -194,6 +198,16 @@ class Rig:
             if start is not None and end is not None:
                 presses.stages[name].append(end - start)
 
+    def lose_heartbeat(self) -> float:
+        """Fall silent in the middle of a run; seconds from the last beat to the hold at the driver."""
+        self.make_ready()
+        self.arrivals.clear()
+        self._alive.clear()
+        self.wait(lambda: [t for t in self.arrivals if t > self.last_beat_s + BEAT_S], "a hold after the last beat")
+        arrived = min(t for t in self.arrivals if t > self.last_beat_s + BEAT_S)
+        self._alive.set()
+        return arrived - self.last_beat_s
+
 
 def _times(events: list[dict[str, Any]]) -> dict[str, float]:
     """The first of each kind; a reading's own time where it is told."""
@@ -216,6 +230,12 @@ def busy(processes: int) -> Iterator[None]:
         for other in others:
             other.kill()
             other.wait()
+
+
+def measure_heartbeats(count: int) -> list[float]:
+    """Lose the client's heartbeat so often; seconds from its last beat to the hold at the driver, sorted."""
+    with TemporaryDirectory() as folder, Rig(Path(folder)) as rig:
+        return sorted(rig.lose_heartbeat() for _ in range(count))
 
 
 def measure_presses(count: int, busy_processes: int = 0, seed: int = 0) -> Presses:

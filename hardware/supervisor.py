@@ -71,6 +71,7 @@ class Supervisor:
         self._told = 0
         self._chores_s = self._swept_s = 0.0
         self._broken = False
+        self._longest_s = 0.0
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -136,11 +137,12 @@ class Supervisor:
 
     def _turn(self) -> None:
         """Hear, judge, act; then answer; then wait for the next period or for news."""
+        began_s = self._clock()
         try:
             self._hear()
             self._act()
-            self._server.serve(self, SERVE_S)
-            self._act()
+            if self._server.serve(self, SERVE_S):
+                self._act()
             if self._clock() >= self._chores_s:
                 self._chores_s = self._clock() + CHORES_S
                 self._chores()
@@ -149,6 +151,7 @@ class Supervisor:
             if not self._broken or self._core.state is not ChainState.STOPPED:
                 self._core.broke(exc)
             self._broken = True
+        self._longest_s = max(self._longest_s, self._clock() - began_s)
         self._server.wait(self.config.supervision.period_s)
 
     def _sink(self, name: str, contacts: Contacts | None, t_s: float) -> None:
@@ -253,6 +256,7 @@ class Supervisor:
         return {
             "pid": os.getpid(),
             "scheduling": self._scheduling,
+            "longest_turn_s": round(self._longest_s, 6),
             "sources": {reader.name: reader.reason for reader in self._readers},
             "log": None if self._file is None else str(self._file.path),
         }

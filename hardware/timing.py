@@ -20,14 +20,18 @@ LINKS: tuple[str, ...] = ("latch_s", "gate_s", "hold_s", "standstill_s")
 _LATER = {"gate_closed": "gate_s", "hold_published": "hold_s", "settled": "standstill_s"}
 PRESS_WITHIN_S = 2.0
 """A press longer ago than this did not cause a hold."""
+TICK_S = 0.1
+"""A trial's own time is that of its control tick, which may be a little before what happened in it."""
+TOLD_WITHIN_S = 0.5
+"""How long after it happened a trial may have written an event."""
 
 
 def timings(events: Iterable[Event], trial: Sequence[Event] = (), began_s: float | None = None) -> list[dict[str, Any]]:
     """Times of every stop in the supervisor's events, in order.
 
     Each has ``path`` (``safety`` or ``instrumented``), ``cause``, ``press_s`` and the links. With the trial's events
-    (``trial``) and the monotonic instant at which its own time was zero (``began_s``) the instrumented path's latch and
-    gate are told too; without them they are ``None``.
+    (``trial``) and the monotonic instant at which their ``wall_s``, or else their ``t_s``, was zero (``began_s``) the
+    instrumented path's latch and gate are told too; without them they are ``None``.
     """
     found: list[dict[str, Any]] = []
     opened: dict[str, float] = {}
@@ -79,21 +83,25 @@ def _differences(record: Mapping[str, Any]) -> dict[str, Any]:
 def _fill_instrumented(stops: list[dict[str, Any]], trial: Sequence[Event], began_s: float) -> None:
     """Latch and gate of the instrumented stop, from the trial's ``stop`` events."""
     for stop in stops:
-        if stop["path"] != "instrumented":
-            continue
-        held = stop["press_s"] + (stop["hold_s"] or 0.0)
-        for link, name, kind in (("latch_s", "latch", "latched"), ("gate_s", "gate", "effective")):
-            at = [
-                began_s + float(e.get("wall_s", e["t_s"]))
-                for e in trial
-                if (e.get("type"), e.get("chain"), e.get("link"), e.get("kind")) == ("stop", "instrumented", name, kind)
-            ]
-            before = [t for t in at if stop["press_s"] - _TICK_S <= t <= held + _TICK_S]
-            stop[link] = round(max(0.0, before[-1] - stop["press_s"]), 6) if before else None
+        if stop["path"] == "instrumented":
+            for link, name, kind in (("latch_s", "latch", "latched"), ("gate_s", "gate", "effective")):
+                after = [t_s - stop["press_s"] for t_s in _when(trial, name, kind, began_s)]
+                stop[link] = _first(after, stop["hold_s"])
 
 
-_TICK_S = 0.1
-"""A trial's events carry the time of their control tick, which ends a little after what happened in it."""
+def _when(trial: Sequence[Event], link: str, kind: str, began_s: float) -> list[float]:
+    """Monotonic instants of one kind of event. ``wall_s`` is when it was written, else its own time is taken."""
+    wanted = ("stop", "instrumented", link, kind)
+    found = [e for e in trial if tuple(e.get(key) for key in ("type", "chain", "link", "kind")) == wanted]
+    return [began_s + float(e.get("wall_s", e["t_s"])) for e in found]
+
+
+def _first(after_s: Sequence[float], hold_s: float | None) -> float | None:
+    """The first that belongs to this press. It was told at the end of its tick, and a hold is sent only after it."""
+    near = [t for t in after_s if -TICK_S <= t <= (hold_s or 0.0) + TOLD_WITHIN_S]
+    if not near:
+        return None
+    return round(max(0.0, min(near[0], near[0] if hold_s is None else hold_s)), 6)
 
 
 def too_slow(timing: Mapping[str, Any], limits_s: Mapping[str, float]) -> list[str]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from redbutton.envs.place import PlaceError
 from redbutton.hardware.person import ConsolePerson
 
 Act = str | Callable[[re.Match[str]], str | None]
@@ -92,3 +93,17 @@ class PtyPerson:
         if typed is not None:
             self.type(f"{typed}\n")
         return True
+
+
+def patiently(trial: Callable[[], None], times: int = 4) -> None:
+    """Run a trial. A machine that is too busy for it stops it, rightly; it is then run again."""
+    for _ in range(times - 1):
+        try:
+            return trial()
+        except PlaceError as error:
+            if not _TOO_BUSY.search(str(error)):
+                raise
+    return trial()
+
+
+_TOO_BUSY = re.compile("heartbeat_lost|client_lost|overload|joint_states_stale|must be fresh|supervisor is lost")

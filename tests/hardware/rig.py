@@ -29,6 +29,7 @@ from redbutton.hardware.ros import RosNode, command_qos, sensor_qos, wait_for
 
 START_S = 40.0
 LIMIT_S = 10.0
+START_TRIES = 5
 MODE_NORMAL = 1
 
 
@@ -369,6 +370,25 @@ class Rig:
         beat = motion.beat()
         assert beat["state"] == "run", beat
         return int(beat["epoch"])
+
+    def start(self, operator: SupervisorClient) -> None:
+        """Reset and arm for a ``moving_client``, and wait until the arm moves.
+
+        Again when something stopped it first: on a machine with too much to do, a client or a relay of ours may be late.
+        """
+        reasons: list[str] = []
+        for _ in range(START_TRIES):
+            self.reset(operator)
+            wait_for(lambda: bool(operator.arm()["ok"]), LIMIT_S, "armed")
+            begun_s = time.monotonic()
+            wait_for(lambda: self._moves(begun_s) or self.status()["state"] != "run", LIMIT_S, "motion, or a stop")
+            if self.status()["state"] == "run":
+                return
+            reasons.append(self.status()["stop_reason"])
+        raise AssertionError(f"the arm does not move: {reasons}")
+
+    def _moves(self, since_s: float) -> bool:
+        return len(self.driver.commands_after(since_s)) > 5 and self.driver.moving
 
     def command(self, motion: SupervisorClient, epoch: int, offset_rad: float = 0.02, **changes: Any) -> dict[str, Any]:
         """One command that moves the first joint by so much from where it is."""

@@ -64,8 +64,8 @@ def nobody() -> int:
 
 
 @pytest.fixture
-def domain(load_test_helper: Callable[[str], ModuleType]) -> int:
-    return int(load_test_helper("hardware/ros_ids.py").domain_ids(1)[0])
+def domains(load_test_helper: Callable[[str], ModuleType]) -> tuple[int, ...]:
+    return tuple(load_test_helper("hardware/ros_ids.py").domain_ids(2))
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def talk(ros):
     ros.node.create_subscription(Int32, "/say", hear, level_qos(50))
     say = ros.node.create_publisher(Int32, "/say", level_qos(50))
     ros.node.create_timer(0.01, lambda: say.publish(Int32(data=facts["mark"])))
-with RosNode("rehearsal", facts["domain"], facts["discovery"]) as ros:
+with RosNode("rehearsal", facts["spare"], facts["discovery"]) as ros:  # loads what it may not read later
     talk(ros)
     while not heard:
         time.sleep(0.01)
@@ -147,6 +147,10 @@ print(json.dumps(said), flush=True)
 """
 
 
+# Opening a node sets variables for the rest of the process, which a child would inherit.
+_SET_BY_NODES = ("FASTDDS_DEFAULT_PROFILES_FILE", "ROS_AUTOMATIC_DISCOVERY_RANGE")
+
+
 class Elsewhere:
     """A process in a namespace of the network, or as another user. It answers a line with a line."""
 
@@ -155,7 +159,7 @@ class Elsewhere:
             [*enter, sys.executable, "-c", _BECOME + code, json.dumps({"uid": None, **facts})],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **environment},
+            env={**{k: v for k, v in os.environ.items() if k not in _SET_BY_NODES}, **environment},
             text=True,
         )
 
@@ -211,11 +215,16 @@ class Network:
         """Id of the process that keeps it."""
         return self._keeper.pid
 
-    def ip(self, *words: str) -> None:
+    def ip(self, *words: str) -> str:
         """Run ``ip`` in there. Skips the test where the kernel has no such device."""
         done = subprocess.run([*self.enter, "ip", *words], capture_output=True, text=True, timeout=20)
         if done.returncode != 0:
             pytest.skip(f"ip {' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def is_up(self, port: str) -> bool:
+        """Whether the port has a link: the middleware looks once, when it starts."""
+        return "state UP" in self.ip("-o", "link", "show", "dev", port)
 
     def end(self) -> None:
         """Let it go."""
@@ -234,19 +243,23 @@ def network() -> Iterator[Callable[[], Network]]:
         yield make
 
 
+PLAIN = {"FASTDDS_DEFAULT_PROFILES_FILE": ""}
+"""What keeps Redbutton's own profile off: a driver as its vendor starts it."""
+
+
 @pytest.fixture
-def peer(folder: Path, domain: int, network: Callable[[], Network]) -> Iterator[Callable[..., Elsewhere]]:
+def peer(folder: Path, domains: tuple[int, ...], network: Callable[[], Network]) -> Iterator[Callable[..., Elsewhere]]:
     """Starts processes that talk and listen in one domain. They end before the networks do."""
-    (folder / "log").mkdir(mode=0o777)
+    (folder / "log").mkdir()
     (folder / "log").chmod(0o777)
     with contextlib.ExitStack() as ends:
 
-        def start(mark: int, at: Network | None = None, profile: Path | None = None, **facts: Any) -> Elsewhere:
-            environment = {"ROS_LOG_DIR": str(folder / "log")}
-            if profile is not None:
-                environment["FASTDDS_DEFAULT_PROFILES_FILE"] = str(profile)
-            known = {"domain": domain, "discovery": "localhost", "mark": mark, **facts}
-            made = Elsewhere(_PEER, [] if at is None else at.enter, environment, **known)
+        def start(
+            mark: int, at: Network | None = None, environment: dict[str, str] | None = None, **facts: Any
+        ) -> Elsewhere:
+            known = {"domain": domains[0], "spare": domains[1], "discovery": "localhost", "mark": mark, **facts}
+            told = {"ROS_LOG_DIR": str(folder / "log"), **(environment or {})}
+            made = Elsewhere(_PEER, [] if at is None else at.enter, told, **known)
             ends.callback(made.end)
             assert made.line() == "ready"
             return made
@@ -254,26 +267,25 @@ def peer(folder: Path, domain: int, network: Callable[[], Network]) -> Iterator[
         yield start
 
 
-@pytest.fixture
-def profile(page: str, folder: Path) -> Path:
-    """The profile of the page, as a file that everybody may read."""
-    path = folder / "loopback.xml"
-    (text,) = blocks(page, "xml")
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o644)
-    return path
-
-
 # -- the network -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("discovery", ["localhost", "subnet"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"discovery": "localhost"},
+        {"discovery": "subnet"},
+        {"environment": {**PLAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}},
+        {"environment": {**PLAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}},
+    ],
+    ids=["localhost", "subnet", "plain localhost", "plain subnet"],
+)
 def test_a_process_in_a_network_namespace_hears_and_reaches_nothing_of_the_graph_outside(
-    discovery: str, network: Callable[[], Network], peer: Callable[..., Elsewhere]
+    how: dict[str, Any], network: Callable[[], Network], peer: Callable[..., Elsewhere]
 ) -> None:
-    outside = peer(0, discovery=discovery)
-    fenced = peer(1, at=network(), discovery=discovery)
-    free = peer(2, discovery=discovery)  # started last, so the fenced one had more time than this one
+    outside = peer(0, **how)
+    fenced = peer(1, at=network(), **how)
+    free = peer(2, **how)  # started last, so the fenced one had more time than this one
     free.hears(0)
     outside.hears(2)
     fenced.hears(1)  # its ROS works: it hears itself
@@ -281,17 +293,23 @@ def test_a_process_in_a_network_namespace_hears_and_reaches_nothing_of_the_graph
     assert set(outside.heard()) == {0, 2}
 
 
-def test_with_the_profile_two_users_hear_each_other_and_the_driver_needs_no_profile(
-    nobody: int, profile: Path, peer: Callable[..., Elsewhere]
+@pytest.mark.parametrize("reach", ["LOCALHOST", "SUBNET"])
+def test_two_users_hear_each_other_and_the_driver_needs_no_profile(
+    reach: str, nobody: int, peer: Callable[..., Elsewhere]
 ) -> None:
-    driver = peer(0)
-    other = peer(1, profile=profile, discovery="subnet", uid=nobody)
-    other.hears(0)
+    driver = peer(0, environment={**PLAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": reach})
+    supervisor = peer(1)
+    runner = peer(2, uid=nobody)
+    runner.hears(0)
+    runner.hears(1)
+    supervisor.hears(0)
+    supervisor.hears(2)
     driver.hears(1)
+    driver.hears(2)
 
 
-def test_with_the_profile_a_graph_does_not_leave_the_machine(
-    network: Callable[[], Network], profile: Path, peer: Callable[..., Elsewhere]
+def test_with_discovery_localhost_a_graph_does_not_leave_the_machine(
+    network: Callable[[], Network], peer: Callable[..., Elsewhere]
 ) -> None:
     """Two machines with a cable between them, played by two namespaces."""
     here, there = network(), network()
@@ -299,11 +317,12 @@ def test_with_the_profile_a_graph_does_not_leave_the_machine(
     for end, port, address in ((here, "a0", "198.51.100.1/24"), (there, "b0", "198.51.100.2/24")):
         end.ip("address", "add", address, "dev", port)
         end.ip("link", "set", port, "up")
+    wait_for(lambda: here.is_up("a0") and there.is_up("b0"), LIMIT_S, "the cable must be in")
     far = peer(1, at=there, discovery="subnet")
-    kept, with_it = (peer(mark, at=here, profile=profile, discovery="subnet") for mark in (2, 3))
-    without = peer(4, at=here, discovery="subnet")
+    kept, with_it = peer(2, at=here), peer(3, at=here)
+    abroad = peer(4, at=here, discovery="subnet")
     far.hears(4)
-    without.hears(1)
+    abroad.hears(1)
     kept.hears(3)
     with_it.hears(2)
     assert set(far.heard()) == {1, 4}

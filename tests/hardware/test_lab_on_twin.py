@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +14,6 @@ import pytest
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.layout import Layout
-from redbutton.envs.place import PlaceError
 from redbutton.envs.session import Parts
 from redbutton.hardware.lab_operator import CALL, lab_operator
 from redbutton.hardware.lab_place import LabPlace
@@ -32,7 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"),
 ]
 LIMIT_S = 30.0
-TRIALS = 4
 # As patient as a bench file may be: machines that run tests are busy.
 PATIENT = {"joint_states_timeout_s": 0.25, "heartbeat_timeout_s": 0.25, "overload_s": 0.25}
 
@@ -99,11 +96,15 @@ class Lab:
 
 
 @pytest.fixture
-def lab(load_test_helper: Callable[[str], Any]) -> Iterator[Lab]:
+def people(load_test_helper: Callable[[str], Any]) -> Any:
+    return load_test_helper("hardware/pty_person.py")
+
+
+@pytest.fixture
+def lab(load_test_helper: Callable[[str], Any], people: Any) -> Iterator[Lab]:
     helpers = load_test_helper("hardware/twin_rig.py")
     domains = load_test_helper("hardware/ros_ids.py").domain_ids(2)
     stations = load_test_helper("hardware/lab_stations.py").stations()
-    people = load_test_helper("hardware/pty_person.py")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rb-")))
         document = helpers.bench_document(
@@ -146,18 +147,7 @@ def habits(hands: Hands, layout: Layout) -> list[tuple[str, Any]]:
     ]
 
 
-def patiently(trial: Callable[[], None]) -> None:
-    """A machine that is too busy for a rehearsal stops it, rightly; the trial is then run again."""
-    for _ in range(TRIALS - 1):
-        try:
-            return trial()
-        except PlaceError as error:
-            if not re.search("heartbeat_lost|client_lost|overload|joint_states_stale|must be fresh", str(error)):
-                raise
-    return trial()
-
-
-def test_coffee_is_fetched_by_taught_stations_and_the_book_agrees_with_the_scene(lab: Lab) -> None:
+def test_coffee_is_fetched_by_taught_stations_and_the_book_agrees_with_the_scene(lab: Lab, people: Any) -> None:
     def fetch() -> None:
         recorder = lab.start(press_at="never")
         assert lab.place.holding() is None
@@ -176,10 +166,10 @@ def test_coffee_is_fetched_by_taught_stations_and_the_book_agrees_with_the_scene
         assert stages == ["picked", "in_machine", "brewing", "filled", "carrying", "done"]
         assert lab.place.measured.cup[2] == pytest.approx(lab.hands.scene["cup"][2], abs=0.01)
 
-    patiently(fetch)
+    people.patiently(fetch)
 
 
-def test_a_press_by_the_persons_hand_interrupts_the_arm_and_is_nobodys_attack(lab: Lab) -> None:
+def test_a_press_by_the_persons_hand_interrupts_the_arm_and_is_nobodys_attack(lab: Lab, people: Any) -> None:
     def press() -> None:
         recorder = lab.start(press_at="time", press_time_s=0.5, notice="status")
         results = [lab.act("move_to", target=name).status for name in ("machine", "coaster") * 3]
@@ -191,4 +181,4 @@ def test_a_press_by_the_persons_hand_interrupts_the_arm_and_is_nobodys_attack(la
         assert lab.place.latched
         assert max(abs(v) for v in lab.place.measured.arm.velocities_rad_s) < 0.02
 
-    patiently(press)
+    people.patiently(press)

@@ -87,6 +87,18 @@ def test_latch_and_gate_of_the_instrumented_path_come_from_the_trial() -> None:
     assert stop["gate_s"] == pytest.approx(0.028)
 
 
+def test_a_trial_that_writes_late_is_bounded_by_the_hold_it_sent() -> None:
+    stop = {"type": "stop", "t_s": 1.0, "chain": "instrumented"}
+    trial = [
+        {**stop, "link": "latch", "kind": "latched", "wall_s": 5.228},
+        {**stop, "link": "gate", "kind": "effective", "wall_s": 5.300},
+        {**stop, "link": "latch", "kind": "latched", "wall_s": 50.0},
+    ]
+    (found,) = timings(HOLD, trial, began_s=95.0)
+    assert found["latch_s"] == pytest.approx(0.030)
+    assert found["gate_s"] == found["hold_s"] == pytest.approx(0.034)
+
+
 def test_an_event_of_long_ago_is_no_press() -> None:
     (stop,) = timings([event(1, 90.0, "input_open", name="red_button", t_s=90.0), *HOLD[1:]])
     assert stop["press_s"] == 100.230

@@ -1,0 +1,24 @@
+"""What every test of the hardware layer shares: those with real devices, graphs and processes are slow, and run alone.
+
+They measure time: on one worker of pytest-xdist after the other, none of them disturbs another (``--dist loadgroup``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+REAL_DEVICES = frozenset(
+    {"test_inputs", "test_input_reader", "test_input_kinds", "test_relay", "test_framed_serial", "test_channel"}
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put every such test into one group and mark it slow."""
+    for item in items:
+        here = HERE in item.path.parents
+        if item.get_closest_marker("ros") or (here and item.path.stem in REAL_DEVICES):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.xdist_group("bench"))
