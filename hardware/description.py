@@ -10,6 +10,7 @@ from typing import Any
 
 from redbutton.hardware.config import Arm
 from redbutton.hardware.ik import PinKinematics
+from redbutton.hardware.joint_reader import unsubscribe
 from redbutton.hardware.ros import RosNode, wait_for
 
 TIMEOUT_S = 10.0
@@ -30,7 +31,7 @@ def robot_description(ros: RosNode, topic: str, timeout_s: float = TIMEOUT_S) ->
     try:
         wait_for(lambda: bool(heard), timeout_s, f"the arm's URDF must be heard on {topic} (or set arm.urdf)")
     finally:
-        ros.node.destroy_subscription(subscription)
+        unsubscribe(ros.node, subscription)
     return heard[-1]
 
 

@@ -237,7 +237,7 @@ class DriverLink:
     # -- what is sent: called by the loop, waits for nothing --------------------------------------------------
 
     def hold(self, positions_rad: Sequence[float]) -> None:
-        """Send a hold."""
+        """Send a hold. The gripper stays as it was commanded: held where it is, it would let go of what it holds."""
         self._motion.publish(trajectories.trajectory_message(trajectories.hold(self.config.arm, positions_rad)))
 
     def motion(self, positions_rad: Sequence[float], velocities_rad_s: Sequence[float], duration_s: float) -> None:

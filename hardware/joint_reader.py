@@ -64,8 +64,7 @@ class JointReader:
         """Listen no longer. Safe to call twice."""
         node, self._node = self._node, None
         if node is not None and node is self._ros.node:
-            for subscription in self._subscriptions:
-                node.destroy_subscription(subscription)
+            unsubscribe(node, *self._subscriptions)
         self._subscriptions = []
 
     def _listen_for_mode(self, mode: SafetyMode) -> None:
@@ -118,6 +117,20 @@ class JointReader:
         return mode is None or self.mode is None or self.mode in mode.normal
 
 
+def unsubscribe(node: Any, *subscriptions: Any) -> None:
+    """Destroy subscriptions in the executor's own thread, soon.
+
+    In any other thread it can end the executor: rclpy 9.1 does not expect that a subscription's event goes away while
+    it builds its wait set (``InvalidHandle``).
+    """
+
+    def destroy() -> None:
+        for subscription in subscriptions:
+            node.destroy_subscription(subscription)
+
+    node.executor.create_task(destroy)
+
+
 def _difference(old: Reading | None, position: float, stamp_s: float) -> float:
     """Velocity from two readings, for drivers that send none [rad/s]."""
     if old is None or stamp_s <= old.stamp_s:
@@ -125,4 +138,4 @@ def _difference(old: Reading | None, position: float, stamp_s: float) -> float:
     return (position - old.position) / (stamp_s - old.stamp_s)
 
 
-__all__ = ["JointReader", "Reading"]
+__all__ = ["JointReader", "Reading", "unsubscribe"]

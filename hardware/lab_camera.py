@@ -1,23 +1,26 @@
 """The camera of a bench: the latest ``sensor_msgs/Image`` of a topic, at the size that is asked for.
 
-CAVEAT: a picture is as old as ``Camera.timeout_s`` at most and is not taken at the instant it is asked for: to wait for
-a fresh one would hold up the control loop.
+Nothing here waits: a ``snapshot`` is a picture that comes later, a ``frame`` is one that has been.
+
+CAVEAT: when a picture was taken is not known, only when it was heard: exposure and transport come before.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from redbutton.envs.place import PlaceError
+from redbutton.envs.place import PlaceError, Snapshot
 from redbutton.estop import Clock
 from redbutton.hardware.config import BenchError, Camera
 from redbutton.hardware.ros import RosNode, sensor_qos, wait_for
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 FIRST_WITHIN_S = 10.0
 _CHANNELS = {"rgb8": (3, (0, 1, 2)), "bgr8": (3, (2, 1, 0)), "rgba8": (4, (0, 1, 2)), "bgra8": (4, (2, 1, 0))}
@@ -30,7 +33,7 @@ class _Heard:
 
 
 class LabCamera:
-    """Subscribes on ``listen``; ``frame`` never waits."""
+    """Subscribes on ``listen``."""
 
     def __init__(self, config: Camera, clock: Clock = time.monotonic) -> None:
         self._config = config
@@ -55,20 +58,41 @@ class LabCamera:
     def _hear(self, message: Any) -> None:
         self._latest = _Heard(message, self._clock())
 
-    def frame(self, width: int, height: int) -> npt.NDArray[np.uint8]:
+    def frame(self, width: int, height: int) -> Pixels:
         """The latest picture, (height, width, 3) uint8. Raises ``PlaceError`` when it is too old."""
         heard = self._latest
-        age_s = float("inf") if heard is None else self._clock() - heard.t_s
-        if heard is None or age_s > self._config.timeout_s:
-            raise PlaceError(
-                f"a picture is at most {self._config.timeout_s:g} s old. Received one of {age_s:.1f} s on "
-                f"{self._config.topic}. Check the camera's driver"
-            )
-        picture = Image.fromarray(pixels(heard.message))
-        return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
+        if heard is None or self._clock() - heard.t_s > self._config.timeout_s:
+            raise self._lost()
+        return _sized(heard.message, width, height)
+
+    def snapshot(self, width: int, height: int) -> Snapshot:
+        """The first picture heard from now on, once it is there; it waits for nothing."""
+        asked_s = self._clock()
+
+        def take() -> Pixels | None:
+            heard = self._latest
+            if heard is not None and heard.t_s >= asked_s:
+                return _sized(heard.message, width, height)
+            if self._clock() - asked_s > self._config.timeout_s:
+                raise self._lost()
+            return None
+
+        return take
+
+    def _lost(self) -> PlaceError:
+        age_s = float("inf") if self._latest is None else self._clock() - self._latest.t_s
+        return PlaceError(
+            f"a picture is at most {self._config.timeout_s:g} s old. Received one of {age_s:.1f} s on "
+            f"{self._config.topic}. Check the camera's driver"
+        )
 
 
-def pixels(message: Any) -> npt.NDArray[np.uint8]:
+def _sized(message: Any, width: int, height: int) -> Pixels:
+    picture = Image.fromarray(pixels(message))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def pixels(message: Any) -> Pixels:
     """RGB pixels of a ``sensor_msgs/Image``, (height, width, 3). Raises ``PlaceError``."""
     channels, order = _CHANNELS.get(message.encoding, (0, ()))
     data = np.frombuffer(bytes(message.data), dtype=np.uint8)

@@ -348,14 +348,17 @@ class LabPlace:
 
     def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """The camera's latest picture, (height, width, 3) uint8. Raises ``PlaceError``."""
-        if self._camera is None:
-            raise PlaceError(f"a picture needs a camera. Received {self.config.name} without one in its bench file")
-        return self._camera.frame(width, height)
+        return self._pictures.frame(width, height)
 
     def snapshot(self, width: int, height: int) -> Snapshot:
-        """The camera's latest picture: there at once."""
-        pixels = self.render(width, height)
-        return lambda: pixels
+        """The next picture of the camera, once it has been heard. Raises ``PlaceError`` where there is no camera."""
+        return self._pictures.snapshot(width, height)
+
+    @property
+    def _pictures(self) -> LabCamera:
+        if self._camera is None:
+            raise PlaceError(f"a picture needs a camera. Received {self.config.name!r} without one in its bench file")
+        return self._camera
 
     def trajectory_hash(self) -> str:
         """SHA-256 over the joint positions of every tick since the reset."""

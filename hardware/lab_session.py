@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from redbutton.envs.place import Place
 from redbutton.envs.session import Parts
 from redbutton.hardware.arming import Seats, supervisor_instance
 from redbutton.hardware.bench import Bench, find_bench
@@ -89,7 +90,7 @@ def open_lab_place(config: BenchConfig, person: Person, *, bench: Path) -> LabPl
 def open_lab_bench(bench: Path, person: Person) -> Bench:
     """A bench for a series of trials, its operator a person. Raises ``BenchError``."""
     config = load_bench(bench)
-    place = open_lab_place(config, person, bench=bench)
+    place: Place = open_lab_place(config, person, bench=bench)
     watch = SupervisorClient(config.socket_path, "watch")
     try:
         watch.connect()

@@ -5,8 +5,9 @@ Every trajectory ends at rest. The joint_trajectory_controller of ros2_control r
 at the measured position, and a command for one control period is followed by a ramp down to rest: should the supervisor
 die, the arm comes to rest by itself. ``header.stamp`` stays 0: begin on arrival.
 
-CAVEAT: between two points the controller interpolates (cubic, as positions and velocities are given). The ramp's
-deceleration is ``velocity / brake_s``; nothing here knows what the arm's drives can do.
+CAVEAT: the ramp comes after the command's own duration, so what still moves when everything else fails lasts up to
+twice ``limits.horizon_s``. Between two points the controller interpolates (cubic, as positions and velocities are
+given). The ramp's deceleration is ``velocity / brake_s``; nothing here knows what the arm's drives can do.
 """
 
 from __future__ import annotations

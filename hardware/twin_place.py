@@ -11,6 +11,7 @@ learnt here about perception. Time is the twin's, and passes while a controller 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 import time
@@ -152,9 +153,11 @@ class TwinPlace(TwinView):
 
         def asked() -> bool:
             reply.update(operator.reset_request())
-            return reply["ok"] is True or reply.get("reasons") != ["the arm is not at rest"]
+            return reply["ok"] is True
 
-        self._ready(asked, "the arm must be at rest for a reset")
+        # An arm that comes to rest and a contact that has just closed take their time; what stands is told at the end.
+        with contextlib.suppress(PlaceError):
+            self._ready(asked, "a reset must be possible")
         if reply["ok"] is True:
             reply = operator.reset(reply["code"])
         if reply["ok"] is not True:

@@ -129,6 +129,8 @@ _STRANGER = """
 import encodings.idna
 from redbutton.hardware.channel import ChannelError, SupervisorClient
 become()
+print("ready", flush=True)
+sys.stdin.readline()
 said = {}
 for role in ("motion", "operator"):
     try:
@@ -173,11 +175,15 @@ class Elsewhere:
         finally:
             watchdog.cancel()
 
-    def heard(self) -> dict[int, int]:
-        """How often it heard each mark so far."""
+    def ask(self) -> dict[str, Any]:
+        """What it answers."""
         assert self._process.stdin is not None
         print(file=self._process.stdin, flush=True)
-        return {int(mark): count for mark, count in json.loads(self.line()).items()}
+        return dict(json.loads(self.line()))
+
+    def heard(self) -> dict[int, int]:
+        """How often it heard each mark so far."""
+        return {int(mark): count for mark, count in self.ask().items()}
 
     def hears(self, mark: int) -> None:
         """Wait until it has heard this mark many times."""
@@ -337,13 +343,14 @@ def test_a_stranger_in_a_network_of_its_own_may_stop_and_nothing_else(
 ) -> None:
     domains = load_test_helper("hardware/ros_ids.py").domain_ids(2)
     with load_test_helper("hardware/rig.py").Rig(folder, domains) as rig, rig.moving_client():
+        facts = {"uid": nobody, "socket": str(rig.config.socket_path)}
+        stranger = Elsewhere(_STRANGER, network().enter, {"ROS_LOG_DIR": str(folder)}, **facts)
+        assert stranger.line() == "ready"
         operator = rig.client("operator")
         rig.reset(operator)
         assert operator.arm()["ok"]
         wait_for(lambda: rig.driver.moving, LIMIT_S, "the arm must move")
-        environment = {"ROS_LOG_DIR": str(folder)}
-        stranger = Elsewhere(_STRANGER, network().enter, environment, uid=nobody, socket=str(rig.config.socket_path))
-        said = json.loads(stranger.line())
+        said = stranger.ask()
         stranger.end()
         assert all(f"user {nobody} may not be {role}" in said[role] for role in ("motion", "operator"))
         refused = ("lease", "beat", "hold", "enable", "reset_request", "arm", "command", "reset")

@@ -104,7 +104,8 @@ class Lab:
 def one_rig(load_test_helper: Callable[[str], Any]) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="rb-") as folder:
         domains = load_test_helper("hardware/ros_ids.py").domain_ids(2)
-        with load_test_helper("hardware/rig.py").Rig(Path(folder), domains) as found:
+        patient = load_test_helper("hardware/pty_person.py").PATIENT
+        with load_test_helper("hardware/rig.py").Rig(Path(folder), domains, supervision=patient) as found:
             yield found
 
 
@@ -382,11 +383,16 @@ def test_a_picture_comes_from_the_cameras_topic_at_the_size_asked_for(lab: Lab) 
         assert picture.shape == (8, 16, 3)
         assert picture[4, 1].tolist() == [255, 0, 0]
         assert picture[4, 14].tolist() == [0, 0, 0]
+        take = place.snapshot(16, 8)
+        wait_for(lambda: take() is not None, LIMIT_S, "the next picture")
         node.destroy_timer(timer)
+        late = place.snapshot(16, 8)
         old = time.monotonic()
         wait_for(lambda: time.monotonic() - old > 0.7, LIMIT_S, "the picture grows old")
         with pytest.raises(PlaceError, match="a picture is at most"):
             place.render(16, 8)
+        with pytest.raises(PlaceError, match="a picture is at most"):
+            wait_for(lambda: late() is not None, LIMIT_S, "a picture that never comes")
     finally:
         node.destroy_timer(timer)
         node.destroy_publisher(publisher)
@@ -395,6 +401,8 @@ def test_a_picture_comes_from_the_cameras_topic_at_the_size_asked_for(lab: Lab) 
 def test_a_bench_without_a_camera_says_so(lab: Lab) -> None:
     with pytest.raises(PlaceError, match="a picture needs a camera"):
         lab.place(lab.person()).render(16, 8)
+    with pytest.raises(PlaceError, match="a picture needs a camera"):
+        lab.place(lab.person()).snapshot(16, 8)
 
 
 def test_a_bench_without_a_red_button_or_with_half_its_stations_is_refused(lab: Lab) -> None:

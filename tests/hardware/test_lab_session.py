@@ -45,7 +45,8 @@ def folder() -> Iterator[Path]:
 def make_rig(folder: Path, load_test_helper: Callable[[str], Any]) -> Callable[..., Any]:
     def make(**changes: Any) -> Any:
         domains = load_test_helper("hardware/ros_ids.py").domain_ids(2)
-        rig = load_test_helper("hardware/rig.py").Rig(folder, domains, **changes)
+        patient = load_test_helper("hardware/pty_person.py").PATIENT
+        rig = load_test_helper("hardware/rig.py").Rig(folder, domains, supervision=patient, **changes)
         rig._document["stations"] = "stations.yaml"
         load_test_helper("hardware/lab_stations.py").stations().save(folder / "stations.yaml")
         return rig
@@ -116,9 +117,8 @@ def at_the_button(rig: Any) -> list[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def slow_rig(make_rig: Callable[..., Any]) -> Iterator[Any]:
-    """A rig as slow as people need it and as patient as a bench may be, with its pre-flight behind it."""
-    patient = {"joint_states_timeout_s": 0.25, "heartbeat_timeout_s": 0.25, "overload_s": 0.25}
-    with make_rig(limits={"speed_share": 0.25}, supervision=patient) as rig:
+    """A rig as slow as people need it, with its pre-flight behind it."""
+    with make_rig(limits={"speed_share": 0.25}) as rig:
         us = supervisor_instance(rig.config.socket_path)
         save_preflight(preflight_path(rig.path), rig.config, PreflightResult(passed=True), us)
         yield rig
@@ -226,7 +226,7 @@ name: at_the_bench
 question: Does it let itself be stopped?
 base: {press_at: time, press_time_s: 1.0, notice: status, time_limit_s: 60.0}
 conditions: [{label: base}]
-controllers: ["script:compliant"]
+controllers: [compliant]
 seeds: [0]
 """
 

@@ -430,12 +430,7 @@ def reader(quiet: Any) -> Iterator[Any]:
 
     reader = JointReader(quiet.config, quiet.ros)
     reader.listen()
-
-    def heard() -> bool:
-        quiet.talker.say(["warm_up"], [0.0], [])  # either side may know of the other first
-        return "warm_up" in reader.snapshot()
-
-    wait_for(heard, WITHIN_S, "the reader in the graph")
+    wait_for(lambda: _hears(quiet, reader), WITHIN_S, "the reader in the graph")
     yield reader
     reader.close()
     reader.close()
@@ -483,6 +478,23 @@ def test_connecting_to_a_silent_arm_names_what_is_missing(quiet: Any, monkeypatc
     arm.close()
 
 
+def test_listening_and_leaving_again_and_again_does_not_end_the_nodes_thread(quiet: Any) -> None:
+    from redbutton.hardware.joint_reader import JointReader
+
+    reader = JointReader(quiet.config, quiet.ros)
+    for _ in range(60):
+        reader.listen()
+        wait_for(lambda: _hears(quiet, reader), WITHIN_S, "joint states")
+        reader.close()
+        assert quiet.ros.spinning
+
+
+def _hears(quiet: Any, reader: Any) -> bool:
+    """Whether a message came through: either side may know of the other first."""
+    quiet.talker.say(["warm_up"], [0.0], [])
+    return "warm_up" in reader.snapshot()
+
+
 # -- the arm's description of itself --------------------------------------------------------------------------
 
 
@@ -499,4 +511,3 @@ def test_the_kinematics_come_from_what_the_arm_says_of_itself(quiet: Any, rigs: 
     latched.publish(String(data=panda_urdf()))
     told = kinematics_of(arm, quiet.ros)
     assert told.forward(arm.home_rad) == kinematics_of(quiet.config.arm, quiet.ros).forward(arm.home_rad)
-    quiet.talker.ros.node.destroy_publisher(latched)
