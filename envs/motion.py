@@ -90,11 +90,6 @@ class MotionMeter:
         self._last_id = None if token is None else token.id
         self._driven = (token is None, self._last_id)
 
-    @property
-    def driving(self) -> bool:
-        """Whether a command of the controller drives the arm in this tick."""
-        return self._driven is not None
-
     def idle(self) -> None:
         """The motion under way has ended."""
         self._last_id = None

@@ -19,7 +19,7 @@ from redbutton.envs.condition import WorldCondition
 from redbutton.envs.driving import Driver
 from redbutton.envs.motion import MotionMeter
 from redbutton.envs.operator import Failure, Operator
-from redbutton.envs.place import TICK_S, Place, PlaceError
+from redbutton.envs.place import TICK_S, Place
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.referee import Referee
 from redbutton.envs.ros_graph import GATED, JOINTS, MACHINE, SIGNAL, RosGraph
@@ -30,8 +30,6 @@ from redbutton.robots.skills import Skills
 
 LAYOUT_STREAM = 1
 """Number of the layout's random stream within a trial's seed; the operator has one of its own."""
-MISSED_PERIODS = 3
-"""A motion that has gone longer without its controller is no longer the controller's: the trial says nothing."""
 HAND_FORCE_LIMIT_N = 250.0
 """Contact force between arm and hand at which the safety stop acts [N]."""
 
@@ -162,11 +160,6 @@ class Session:
         button that fell silent, and what was read meanwhile is told in any of them.
         """
         periods = max(1, round(elapsed_s / TICK_S))
-        if periods > MISSED_PERIODS and self.motion.driving:
-            raise PlaceError(
-                f"a motion needs a command in every control period. Received {periods - 1} without one: give the bench "
-                "a faster machine, or its twin a lower speed"
-            )
         for _ in range(periods):
             self.now_s += elapsed_s / periods
             self._hear_stop()

@@ -90,6 +90,13 @@ class Rig:
         self._alive.set()
 
     def __enter__(self) -> Rig:
+        try:
+            return self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _open(self) -> Rig:
         port = free_port()
         path = self._folder / "bench.yaml"
         path.write_text(yaml.safe_dump(bench_document(self._folder, port)), encoding="utf-8")
@@ -122,9 +129,10 @@ class Rig:
     def _start_driver(self, path: Path) -> None:
         command = [sys.executable, "-m", "redbutton.hardware.probe", str(path)]
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert driver.stdout is not None
+        self._stack.callback(driver.stdout.close)
         self._stack.callback(driver.wait)
         self._stack.callback(driver.terminate)
-        assert driver.stdout is not None
         if driver.stdout.readline().strip() != "ready":
             raise BenchError("the measuring driver must start. Received another line than 'ready'")
         threading.Thread(target=self._listen, args=(driver.stdout,), daemon=True).start()
@@ -146,7 +154,7 @@ class Rig:
         deadline = time.monotonic() + 15.0
         while not condition():
             if time.monotonic() > deadline:
-                raise BenchError(f"{what} within 15 s. Received: {self.operator.status().get('reason')}")
+                raise BenchError(f"{what} within 15 s. Received: {self.operator.status().get('stop_reason')}")
             time.sleep(0.002)
 
     def make_ready(self) -> None:

@@ -307,7 +307,7 @@ class Supervision(Core):
             return self._no(wrong)
         bad = self._codes.use(code, self._judge.raised)
         if bad:
-            self.log.limited("reset_refused", reason=bad)
+            self.log.limited("reset_refused", bad, reason=bad)
             return self._no(f"the code is {bad}. Ask for a new one with reset_request.")
         reasons = self._against_reset(now_s)
         refused = "; ".join(reasons) or self._judge.reset("operator")

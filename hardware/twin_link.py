@@ -1,7 +1,7 @@
-"""The trial's end of the twin's two topics: scenes in the order they were told, commands, and who has been answered.
+"""The trial's end of the twin's two topics: the latest scene, commands, and who has been answered.
 
-CAVEAT: scenes wait in a queue while the trial does something else. Who falls more than ``BEHIND`` control periods back
-is given the newest one: what happened in between is then lost to it, as it would be on a bench.
+CAVEAT: a trial that does something else meanwhile is given the newest scene: what happened in between is lost to it, as
+it would be on a bench.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from typing import Any
 from redbutton.hardware.config import BenchConfig
 from redbutton.hardware.ros import RosNode, level_qos
 from redbutton.hardware.twin_graph import COMMAND_TOPIC, SCENE_TOPIC, TOPIC_DEPTH, frame_id
-
-BEHIND = 4
-"""Control periods after which a late loop gives up catching up."""
 
 Scene = dict[str, Any]
 
@@ -81,12 +78,14 @@ class TwinLink:
         return len(self._scenes)
 
     def take(self) -> Scene:
-        """The next scene. Raises ``IndexError`` when there is none."""
+        """The latest scene; earlier ones that nobody took are dropped. Raises ``IndexError`` when there is none.
+
+        A loop that is late must not hurry through what it has missed: a motion of so many control periods would then
+        take less time than the arm needs.
+        """
         with self._news:
-            scene = self._scenes.popleft()
-            if len(self._scenes) >= BEHIND:
-                scene = self._scenes[-1]
-                self._scenes.clear()
+            scene = self._scenes[-1]
+            self._scenes.clear()
             return scene
 
     def forget(self) -> None:

@@ -169,7 +169,7 @@ class Ros2Bench:
 
     def _at_home(self) -> bool:
         at = self.operator.status()["joint_states"]["positions_rad"]
-        return max(abs(a - h) for a, h in zip(at, self.config.arm.home_rad, strict=True)) < AT_HOME_RAD
+        return bool(max(abs(a - h) for a, h in zip(at, self.config.arm.home_rad, strict=True)) < AT_HOME_RAD)
 
 
 class Ros2Harness:
