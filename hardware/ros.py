@@ -129,13 +129,16 @@ class RosNode:
         return node
 
     def _spin(self) -> None:
+        from rclpy.exceptions import InvalidHandle
         from rclpy.executors import ExternalShutdownException
 
-        try:
-            while not self._closing.is_set():
+        while not self._closing.is_set():
+            try:
                 self._executor.spin_once()
-        except ExternalShutdownException:
-            return
+            except InvalidHandle:
+                continue  # something was destroyed between two turns
+            except ExternalShutdownException:
+                return
 
     @property
     def spinning(self) -> bool:
@@ -149,7 +152,7 @@ class RosNode:
             return
         # The thread first: an executor that is shut down under a running callback raises in it.
         self._closing.set()
-        self._executor.wake()
+        self._executor.create_task(lambda: None)  # something to do: only that ends a spin_once that waits
         if self._thread is not None:
             self._thread.join(5.0)
         self._executor.shutdown()

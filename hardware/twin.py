@@ -122,9 +122,9 @@ class Twin:
         self._graph.scene({**self._physics.scene(), **self._desk.told(), "late_s": late_s})
         self._tell_safety_mode()
         self._tell_line()
+        self._take_orders()  # before the commands: what was sent before a reset must not move the arm after it
         self._desk.serve(self._graph.commands)
         self._desk.serve(self._graph.pictures)
-        self._take_orders()
 
     def _pace(self) -> None:
         """Wait for the next update's deadline; once too far behind it, start anew."""

@@ -123,7 +123,8 @@ class TwinPlace(TwinView):
         self.cup_start, self.coaster_at = place_things(self.layout, draw)
         self._hand = None
         self._hash = hashlib.sha256()
-        self._contacts = Contacts(True, True)
+        self._contacts = Contacts(True, True)  # as the supervisor has just read it
+        self._readings.clear()
         self._see_anew()
 
     def _reconnect(self) -> None:
@@ -174,7 +175,7 @@ class TwinPlace(TwinView):
         except (ChannelError, NotReadyError, RobotError) as exc:
             self.finish()
             raise PlaceError(str(exc)) from None
-        self._readings.clear()
+        self._forget_pulses()
         self._see_anew()
 
     def finish(self) -> None:

@@ -46,6 +46,12 @@ class TwinView:
         elif not self._healthy:
             self._contacts = Contacts(None, None)
 
+    def _forget_pulses(self) -> None:
+        """What was pressed before counts no more; the newest level does."""
+        if self._readings:
+            self._contacts = self._readings[-1]
+        self._readings.clear()
+
     @property
     def contacts(self) -> Contacts:
         """The red button's two contacts as the supervisor read them, over all readings since the tick before."""

@@ -480,9 +480,10 @@ while True:
     if reply["state"] == "run":
         if reply["epoch"] != epoch:
             epoch, begin, start = reply["epoch"], now, client.status()["joint_states"]["positions_rad"]
+            swing = -0.2 if start[0] > 0.0 else 0.2
         ahead = now - begin + period
-        target = [start[0] + 0.2 * math.sin(ahead), *start[1:]]
-        rates = [0.2 * math.cos(ahead), *[0.0] * (len(start) - 1)]
+        target = [start[0] + swing * math.sin(ahead), *start[1:]]
+        rates = [swing * math.cos(ahead), *[0.0] * (len(start) - 1)]
         seq += 1
         reply = client.command(seq=seq, epoch=epoch, t_s=time.monotonic(), names=list(config.arm.joint_names),
             positions_rad=target, velocities_rad_s=rates, duration_s=period, gripper_m=None)
