@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
 from click.testing import CliRunner
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -18,6 +17,7 @@ from pydantic.fields import FieldInfo
 from redbutton.cli.main import group
 from redbutton.estop import judges
 from redbutton.hardware import checks, config, confirmation, judging, supervision, watches
+from redbutton.robots.plain_yaml import load_yaml
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = ("hardware.md", "deployment.md", "troubleshooting.md")
@@ -79,7 +79,7 @@ def test_every_piece_of_a_bench_file_is_taken(name: str) -> None:
     """Pieces are put into a bench file that is else complete."""
     whole = {"name": "x", "arm": {"profile": "ur5e"}, "inputs": [{"name": "a", "kind": "modbus", "host": "192.0.2.1"}]}
     for text in re.findall(r"```yaml\n(.*?)```", page(name), re.DOTALL):
-        config.parse_bench({**whole, **yaml.safe_load(text)})
+        config.parse_bench({**whole, **load_yaml(text)})
 
 
 # -- reasons and rules -----------------------------------------------------------------------------------------

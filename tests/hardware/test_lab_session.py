@@ -20,6 +20,7 @@ from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.place import PlaceError
 from redbutton.hardware.arming import supervisor_instance
+from redbutton.hardware.channel import SupervisorClient
 from redbutton.hardware.config import BenchError, load_bench
 from redbutton.hardware.lab_operator import CALL
 from redbutton.hardware.lab_session import check_lab, lab_robot, lab_stations, open_lab_bench
@@ -121,6 +122,8 @@ def slow_rig(make_rig: Callable[..., Any]) -> Iterator[Any]:
     with make_rig(limits={"speed_share": 0.25}) as rig:
         us = supervisor_instance(rig.config.socket_path)
         save_preflight(preflight_path(rig.path), rig.config, PreflightResult(passed=True), us)
+        with SupervisorClient(rig.config.socket_path, "watch") as watch:
+            wait_for(lambda: watch.status()["standing"] == [], LIMIT_S, "everybody has found each other")
         yield rig
 
 

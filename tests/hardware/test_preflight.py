@@ -222,9 +222,8 @@ def test_joint_states_that_stop_coming_are_told(rig: Any, pty: Any) -> None:
     rig.driver.fall_silent()
     try:
         wait_for(lambda: status(rig)["joint_states"]["age_s"] > 0.25, LIMIT_S, "the joint states are old")
-        refused(
-            rig, check(rig, pty, habits(rig)), "joint states must be younger than 0.25 s. Received joint_states_stale"
-        )
+        result = check(rig, pty, habits(rig), discovery_s=0.2)
+        refused(rig, result, "joint states must be younger than 0.25 s. Received joint_states_stale")
     finally:
         rig.driver.fall_silent(False)
 
