@@ -6,6 +6,8 @@ person does both, and ``redbutton lab run`` hands that person over.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -17,6 +19,8 @@ from redbutton.envs.session import Graph, Parts, Session
 from redbutton.hardware.channel import ChannelError, SupervisorClient
 from redbutton.hardware.config import BenchConfig, load_bench
 from redbutton.hardware.timing import timings
+
+NICE = -10
 
 
 def find_bench(name: str) -> tuple[Path, BenchConfig]:
@@ -64,6 +68,8 @@ class Bench:
 
     def begin(self, bag: Path) -> None:
         """A trial is about to start; its bag goes to ``bag``."""
+        with contextlib.suppress(OSError):  # the loop that beats must not wait for others, where that may be asked
+            os.setpriority(os.PRIO_PROCESS, 0, NICE)
         for event in self._events(self._after):
             self._after = event["n"]
         self._began_s = time.monotonic()
