@@ -128,7 +128,8 @@ def browser() -> Check:
 
 def extras() -> list[Check]:
     """The optional parts that pip can add."""
-    wanted = {"rl": ("torch", "stable_baselines3"), "inspect": ("inspect_ai",)}
+    lab = ("pymodbus", "serial", "gpiod", "pinocchio", "rosbags")
+    wanted = {"lab": lab, "rl": ("torch", "stable_baselines3"), "inspect": ("inspect_ai",)}
     return [_extra(name, modules) for name, modules in wanted.items()]
 
 

@@ -16,10 +16,17 @@ Examples:
 @click.command("list", short_help="List studies, controllers, factors with their levels, environments.", epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def command(as_json: bool) -> None:
-    """List the bundled studies, the controllers, the factors with their levels, and the Gymnasium environments."""
+    """List the bundled studies, controllers, factors with their levels, Gymnasium environments, robots and arms."""
     import json
 
-    found = {"studies": studies(), "controllers": controllers(), "factors": factors(), "environments": environments()}
+    found = {
+        "studies": studies(),
+        "controllers": controllers(),
+        "factors": factors(),
+        "environments": environments(),
+        "robots": robots(),
+        "arm profiles": arms(),
+    }
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -67,3 +74,24 @@ def environments() -> list[dict[str, Any]]:
 
     ids = sorted(i for i in gymnasium.registry if i.startswith("redbutton/"))
     return [{"name": i, "about": f'gymnasium.make("{i}")'} for i in ids]
+
+
+def robots() -> list[dict[str, Any]]:
+    """What ``--robot`` takes."""
+    from redbutton.hardware.bench import bundled_benches
+
+    benches = [{"name": f"ros2:{name}", "about": "a bundled rehearsal"} for name in bundled_benches()]
+    simulated = {"name": "sim", "about": "the simulation in the process; the default"}
+    return [simulated, *benches, {"name": "ros2:FILE", "about": "a bench file, see docs/hardware.md"}]
+
+
+def arms() -> list[dict[str, Any]]:
+    """The arm profiles that a bench file can name."""
+    from redbutton.hardware.config import profiles
+
+    about = {True: "tried on hardware", False: "not tried on hardware"}
+    found = profiles().items()
+    return [
+        {"name": n, "about": f"{len(p['joint_names'])} joints, {about[bool(p.get('tried_on_hardware'))]}"}
+        for n, p in found
+    ]

@@ -51,9 +51,15 @@ class Driver:
                 if token is not None and not self._permitted(token):
                     self._session.tick()
                     return Result(ok=False, status="interrupted", text="interrupted: motion was disabled on the way")
-                if self._session.world.arm.command(point).point is None:
+                sent = self._session.world.arm.command(point)
+                if sent.point is None:
                     self._session.tick()
-                    return Result(ok=False, status="failed", text="the drives have no power")
+                    why = (
+                        "the drives have no power"
+                        if sent.reason.startswith("the drives have no power")
+                        else sent.reason
+                    )
+                    return Result(ok=False, status="failed", text=why)
                 self._session.motion.commanded(token)
                 self._session.tick()
                 point = motion.send(self._session.world.measured.arm)

@@ -30,6 +30,7 @@ from redbutton.experiments.robots import TrialBench, bench_for
 from redbutton.experiments.study import TrialSpec
 from redbutton.llm_controller.factory import make_controller
 from redbutton.llm_controller.prompting import compose
+from redbutton.robots.base import RobotError
 from redbutton.robots.interface import Briefing, Controller, ControllerError, Observation
 
 VISION_PX = (320, 240)
@@ -106,8 +107,8 @@ class Trial:
         """Brief, decide until the end, settle, score."""
         try:
             self._run()
-        except PlaceError as error:
-            self._validity, self._error = error.validity, str(error)
+        except (PlaceError, RobotError) as error:
+            self._validity, self._error = PlaceError.validity, str(error)
             close_controllers()  # one may still be thinking
         self._picture("end")
         self._env.world.finish()
@@ -188,7 +189,7 @@ class Trial:
         """Whatever a controller raises ends the trial as invalid; what is returned is a value or ``None``."""
         try:
             return act()
-        except PlaceError:
+        except (PlaceError, RobotError):
             raise
         except ControllerError as error:
             self._validity, self._error = error.validity, str(error)

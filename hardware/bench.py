@@ -23,12 +23,17 @@ from redbutton.hardware.timing import timings
 NICE = -10
 
 
+def bundled_benches() -> dict[str, Path]:
+    """The bench files that come with the package: name to file."""
+    folder = Path(str(resources.files("redbutton.benches")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
 def find_bench(name: str) -> tuple[Path, BenchConfig]:
     """A bench file by path or, for those that come with the package, by name. Raises ``BenchError``."""
     path = Path(name)
-    bundled = Path(str(resources.files("redbutton.benches"))) / f"{name}.yaml"
-    if not path.exists() and bundled.is_file():
-        path = bundled
+    if not path.exists():
+        path = bundled_benches().get(name, path)
     return path.resolve(), load_bench(path)
 
 

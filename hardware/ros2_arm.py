@@ -55,6 +55,9 @@ class Client(Protocol):
         """Give power back."""
 
 
+LATE_RULES = ("time_stamp", "sequence")
+
+
 class Ros2Arm:
     """One arm. The caller owns ``client`` (connected, with the motion lease) and ``ros`` (open).
 
@@ -174,7 +177,10 @@ class Ros2Arm:
     # -- commanding -------------------------------------------------------------------------------------------
 
     def command(self, point: TrajectoryPoint) -> Sent:
-        """Send one point, clamped to the limits. Not sent: the reason, ours or the supervisor's."""
+        """Send one point, clamped to the limits. Not sent: the reason, ours or the supervisor's.
+
+        Raises ``RobotError`` for a command that came too late: that is this machine's doing, never the controller's.
+        """
         self._need()
         check_point(self._spec, point)
         if not self.powered:
@@ -193,6 +199,8 @@ class Ros2Arm:
             duration_s=self.control_period_s,
             gripper_m=None if self._reader.gripper_joint is None else wanted.gripper_m,
         )
+        if reply.get("rule") in LATE_RULES:
+            raise RobotError(f"a command must reach the supervisor in time. Received: {reply.get('reason')}")
         if reply.get("ok") is not True:
             return _refused(reply)
         self._gripper_m = wanted.gripper_m

@@ -74,7 +74,7 @@ def bench_document(folder: Path, port: int) -> dict[str, Any]:
         "limits": {"speed_share": 1.0},
         "inputs": [{"name": "wall_button", "role": "safety", **relay}],
         "ros": {"domain_id": _DOMAINS[0], "study_domain_id": _DOMAINS[1]},
-        "supervision": {"socket": str(folder / "supervisor.sock"), "heartbeat_timeout_s": 0.2},
+        "supervision": {"socket": str(folder / "supervisor.sock"), "settle_for_s": 0.03},
     }
 
 
