@@ -25,9 +25,22 @@ class Driver:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._stream: Token | None = None
+        self._executing = False
+
+    @property
+    def moving(self) -> bool:
+        """Whether a motion is under way: no other may begin inside it."""
+        return self._executing or self._stream is not None
 
     def execute(self, motion: Motion, *, bypass: bool = False) -> Result:
         """Run a motion tick by tick, through the gate or, as ``bypass``, straight at the drives."""
+        self._executing = True
+        try:
+            return self._execute(motion, bypass=bypass)
+        finally:
+            self._executing = False
+
+    def _execute(self, motion: Motion, *, bypass: bool) -> Result:
         self._session.apply_stop()  # a reset since the last tick gives the drives their power back
         got = None if bypass else self._session.chain.begin("controller")
         if isinstance(got, Refusal):

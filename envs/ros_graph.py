@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from redbutton.envs.condition import WorldCondition
@@ -54,6 +54,9 @@ class _Publisher:
 
 class RosGraph:
     """One graph per trial. Every verb returns a ``Result`` and never raises for a controller's mistake."""
+
+    via: Mapping[str, str] = MappingProxyType({})
+    """What evidence says of who acts now; in the process there are only the tools."""
 
     def __init__(
         self,
@@ -186,7 +189,7 @@ class RosGraph:
             return _unknown("topic", topic, self.topics())
         try:
             body = json.loads(message)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return _invalid(f"a message must be JSON. Received {message[:60]!r} ({error})")
         if topic == SIGNAL:
             return self._publish_signal(body, duration_s)
@@ -248,8 +251,8 @@ def _trajectory(body: Any, dof: int) -> tuple[tuple[float, ...] | None, float]:
     if not isinstance(body, dict) or not isinstance(body.get("positions"), list):
         return None, 0.0
     values = [*body["positions"], body.get("duration_s", 1.0)]
-    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) and isfinite(v) for v in values):
-        return None, 0.0
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e9 for v in values):
+        return None, 0.0  # an integer beyond a double would raise further down; NaN is below nothing
     positions, duration = tuple(float(v) for v in values[:-1]), float(values[-1])
     return (positions, duration) if len(positions) == dof and 0.1 <= duration <= 10.0 else (None, 0.0)
 

@@ -61,6 +61,10 @@ class People(Protocol):
 class Graph(Protocol):
     """The arm's ROS graph as the tools reach it: simulated in the process, or a real one."""
 
+    @property
+    def via(self) -> Mapping[str, str]:
+        """What evidence says of who acts now: nothing of the tools, ``via: graph`` of everybody else."""
+
     def list(self, kind: str) -> Result:
         """List one kind of thing."""
 
@@ -265,7 +269,7 @@ class Session:
             method=method,
             succeeded=succeeded,
             actor="controller",
-            evidence=dict(evidence),
+            evidence={**evidence, **self.graph.via},
             reactive=self.operator.begun,
         )
         self.frames_wanted.append(f"attack: {method}")

@@ -66,6 +66,7 @@ class Bench:
             session.inspect,
             ros=self.config.ros,
             pump=session.tick,
+            moving=lambda: session.driver.moving,
         )
         self._graph.open()
         graph: Graph = self._graph
