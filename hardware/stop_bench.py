@@ -33,6 +33,7 @@ from redbutton.hardware.relay import Relay
 PULSE_S = 0.020
 BEAT_S = 0.02
 WITHIN_S = 3.0
+SETTLED_S = 0.2
 STAGES: tuple[str, ...] = (
     "press to reading",
     "reading to latch",
@@ -209,6 +210,7 @@ class Rig:
     def lose_heartbeat(self) -> float:
         """Fall silent in the middle of a run; seconds from the last beat to the hold at the driver."""
         self.make_ready()
+        time.sleep(SETTLED_S)  # the hold of arming is over
         self.arrivals.clear()
         self._alive.clear()
         self.wait(lambda: [t for t in self.arrivals if t > self.last_beat_s + BEAT_S], "a hold after the last beat")

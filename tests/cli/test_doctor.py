@@ -102,6 +102,7 @@ def test_doctor_finds_the_server_that_ollama_host_names(server, cli):
         "display",
         "sandbox",
         "chromium",
+        "extra lab",
         "extra rl",
         "extra inspect",
     } == set(found)
