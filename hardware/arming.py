@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from redbutton.envs.place import PlaceError
 from redbutton.hardware.channel import ChannelError, Message, SupervisorClient
 from redbutton.hardware.config import BenchConfig, BenchError
 from redbutton.hardware.person import Person
@@ -53,6 +54,17 @@ class Seats:
         """Hang up. Safe to call twice."""
         self.motion.close()
         self.operator.close()
+
+    def beat(self, hear: Callable[[Message], None]) -> None:
+        """One heartbeat of a trial that runs. Raises ``PlaceError`` when the bench has stopped."""
+        try:
+            reply = self.motion.beat()
+        except ChannelError as exc:
+            raise PlaceError(str(exc)) from None
+        hear(reply)
+        if reply.get("state") != "run" or reply.get("ok") is not True:
+            reason = reply.get("stop_reason") or reply.get("reason") or "nobody says why"
+            raise PlaceError(f"the supervisor has stopped the bench: {reason}")
 
     def stop(self, reason: str) -> None:
         """A latched stop; where the supervisor is gone the arm has been stopped already."""
@@ -136,14 +148,9 @@ def supervisor_instance(path: Path) -> str:
 
 
 def events_after(client: SupervisorClient, after: int) -> list[dict[str, Any]]:
-    """All events after a number, over as many packets as they take. Raises ``ChannelError``."""
-    found: list[dict[str, Any]] = []
-    while True:
-        reply = client.events(after)
-        found += reply["events"]
-        if not reply.get("more"):
-            return found
-        after = found[-1]["n"]
+    """All events after a number. Raises ``ChannelError``."""
+    found: list[dict[str, Any]] = client.events(after)["events"]
+    return found
 
 
 def input_levels(status: Message, name: str) -> tuple[Any, Any, bool]:

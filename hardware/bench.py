@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,6 @@ class Bench:
         self._place = place
         self._watch = watch
         self._graph: Any = None
-        self._session: Session | None = None
         self._after = 0
         self._began_s = 0.0
         self.parts = parts or Parts(graph=self._make_graph)
@@ -76,20 +75,11 @@ class Bench:
         """A trial is about to start; its bag goes to ``bag``."""
         with contextlib.suppress(OSError):  # the loop that beats must not wait for others, where that may be asked
             os.setpriority(os.PRIO_PROCESS, 0, NICE)
-        for event in self._events(self._after):
-            self._after = event["n"]
+        self._after = self._watch.events(self._after)["last"]
         self._began_s = time.monotonic()
         record: Callable[[Path], None] | None = getattr(self._place, "record_to", None)
         if record is not None:
             record(bag)
-
-    def _events(self, after: int) -> Iterator[dict[str, Any]]:
-        while True:
-            reply = self._watch.events(after)
-            yield from reply["events"]
-            if not reply["events"] or not reply.get("more"):
-                return
-            after = reply["events"][-1]["n"]
 
     def debrief(self, session: Session) -> None:
         """The trial is over and the arm holds: ask the person beside it what happened."""
@@ -103,7 +93,7 @@ class Bench:
         ``trial``: the trial's own events with ``wall_s``; ``began_s``: the monotonic instant at which that was zero.
         """
         try:
-            events = list(self._events(self._after))
+            events = self._watch.events(self._after)["events"]
         except ChannelError as error:
             return [{"kind": "supervisor_lost", "detail": {"reason": str(error)}}]
         said = [

@@ -220,14 +220,7 @@ class LabPlace:
         return self._look(elapsed_s)
 
     def _beat(self) -> None:
-        try:
-            reply = self.seats.motion.beat()
-        except ChannelError as exc:
-            raise PlaceError(str(exc)) from None
-        self._hear(reply)
-        if reply.get("state") != "run" or reply.get("ok") is not True:
-            reason = reply.get("stop_reason") or reply.get("reason") or "nobody says why"
-            raise PlaceError(f"the supervisor has stopped the bench: {reason}")
+        self.seats.beat(self._hear)
 
     def _hear(self, reply: Message) -> None:
         """Every reply on the motion connection, from whoever asked."""

@@ -240,14 +240,7 @@ class TwinPlace(TwinView):
         self._hear(reply)
 
     def _beat(self) -> None:
-        try:
-            reply = self._seats.motion.beat()
-        except ChannelError as exc:
-            raise PlaceError(str(exc)) from None
-        self._heard(reply)
-        if reply.get("state") != "run" or reply.get("ok") is not True:
-            reason = reply.get("stop_reason") or reply.get("reason") or "nobody says why"
-            raise PlaceError(f"the supervisor has stopped the bench: {reason}")
+        self._seats.beat(self._heard)
 
     def _read(self) -> RobotState:
         try:
