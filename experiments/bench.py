@@ -274,7 +274,7 @@ def press_figures(presses: int = PRESSES) -> list[Figure]:
     except (ImportError, BenchError) as exc:
         return [Figure(name="press to hold over DDS", value=f"not measured: {exc}", aim="", met=None)]
     p99, worst = idle.quantile(0.99) * 1e3, beats[-1] * 1e3
-    lost = idle.lost + busy.lost
+    lost = idle.lost + idle.unread + busy.lost + busy.unread
     return [
         _path("press to hold at the driver, idle", idle, "p99 ≤ 20 ms", p99 <= 20.0),
         *(_path(f"… {stage}", idle, "", None, stage) for stage in idle.stages),

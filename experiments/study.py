@@ -112,14 +112,14 @@ class Study:
             if controller in planned.controllers
         ]
 
-    def override(self, *, controllers: Sequence[str] = (), seeds: int | None = None) -> Study:
-        """The same study with other controllers (everywhere) or another number of seeds."""
+    def override(self, *, controllers: Sequence[str] = (), seeds: int | Sequence[int] | None = None) -> Study:
+        """The same study with other controllers (everywhere), or with seeds of one's own: how many, or which."""
         changes: dict[str, Any] = {}
         if controllers:
             entries = [{k: v for k, v in e.items() if k != "controllers"} for e in self._dumped().get("conditions", [])]
             changes = {"controllers": list(dict.fromkeys(controllers)), **({"conditions": entries} if entries else {})}
         if seeds is not None:
-            changes["seeds"] = seeds
+            changes["seeds"] = seeds if isinstance(seeds, int) else list(seeds)
         if not changes:
             return self
         return parse_study(dump({**self._dumped(), **changes}), "the study with its overrides")

@@ -50,6 +50,8 @@ class Relay:
         self._life = threading.Lock()  # one change of the server's life at a time
         self._closed = [True] * INPUTS
         self._unplugged: set[int] = set()
+        self.opens_told = 0
+        """Answers so far that told of an open contact."""
         self._thread: threading.Thread | None = None
         self._ending = asyncio.Event()
         self._soon: Callable[..., object] = lambda *_: None
@@ -169,7 +171,9 @@ class Relay:
         with self._lock:
             if not self._unplugged.isdisjoint(range(address, address + count)):
                 return ExcCodes.DEVICE_FAILURE
-            return self._closed[address : address + count]
+            asked = self._closed[address : address + count]
+            self.opens_told += not all(asked)
+            return asked
 
 
 async def _shut(server: Any) -> None:

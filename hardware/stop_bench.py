@@ -1,6 +1,6 @@
 """How long a press takes to reach the driver: real relay, real supervisor, real DDS, a driver that notes arrivals.
 
-Every press is a pulse of ``PULSE_S`` at a random moment, so that a press that falls between two polls would be lost.
+Every press is a pulse of ``PULSE_S`` at a random moment, so that one that falls between two polls would go unread.
 Stages are told by the supervisor's events and by the driver's own clock reading, all on ``CLOCK_MONOTONIC``.
 
 CAVEAT: one host, loopback, not real time. The figures say what this software adds to a stop, and nothing about a wire,
@@ -52,6 +52,11 @@ class Presses:
     """Press to the first hold at the driver."""
     stages: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in STAGES})
     lost: int = 0
+    """The relay told of it, and no stop came."""
+    unread: int = 0
+    """The relay was never asked while it lasted: the machine gave the supervisor no time."""
+    spoilt: int = 0
+    """The arm had stopped for something else before."""
 
     def quantile(self, share: float, stage: str | None = None) -> float:
         """A quantile of the whole path, or of one of its stages."""
@@ -181,16 +186,22 @@ class Rig:
         after = self.last_event()
         # Anywhere between two polls, and slowly enough that no event is left out of the supervisor's limited log.
         time.sleep(rng.uniform(0.11, 0.13))
+        told = self.relay.opens_told
         pressed_s = time.monotonic()
         self.relay.press("wall")
         time.sleep(PULSE_S)
         self.relay.release("wall")
+        told = self.relay.opens_told - told
         deadline = pressed_s + WITHIN_S
         while not (arrived := [t for t in self.arrivals if t >= pressed_s]) and time.monotonic() < deadline:
             time.sleep(0.001)
         times = _times(self.operator.events(after)["events"])
+        if times.get("latched", pressed_s) < pressed_s:
+            presses.spoilt += 1
+            return
         if not arrived or "latched" not in times:
-            presses.lost += 1
+            presses.lost += told > 0
+            presses.unread += told == 0
             return
         presses.total.append(arrived[0] - pressed_s)
         points = [
