@@ -202,7 +202,8 @@ class Engine:
         )
 
     def limit_speed(self, body: int, joint: int, speed: float) -> None:
-        """Limit what a joint's motor may ask for, whatever its target [rad/s or m/s]; holds for all later targets."""
+        """Limit what a joint's motor may ask for, whatever its target [rad/s or m/s]; holds for all later targets
+        until the joint is driven by velocity, which makes the engine forget it."""
         self._p.setJointMotorControl2(
             body,
             joint,

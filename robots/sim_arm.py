@@ -34,6 +34,7 @@ class SimArm:
         self._stopped: StopCategory | None = None
         self._ramp: list[tuple[float, ...]] = []
         self._gripper_m = spec.gripper_open_m
+        self._limited = False
 
     @property
     def spec(self) -> ArmSpec:
@@ -61,8 +62,6 @@ class SimArm:
             self._joints = tuple(self._body.joints[name] for name in names)
             for finger in ("panda_finger1", "panda_finger2"):
                 self._engine.set_friction(self._body.id, self._body.links[finger], 1.6, spinning=0.02)
-            for joint, limit in zip(self._joints, self._spec.velocity_rad_s, strict=False):
-                self._engine.limit_speed(self._body.id, joint, limit)
             self._engine.set_damping(self._body.id, linear=0.0, angular=0.0, joint=0.0)
             self.place_at(self._spec.home_rad)
 
@@ -121,6 +120,7 @@ class SimArm:
             target = self._ramp.pop(0)
             arm = self._joints[: self._spec.dof]
             self._engine.drive_velocities(self.body.id, arm, target, self._forces[: self._spec.dof])
+            self._limited = False  # the engine forgets the speed limits of a joint that is driven by velocity
 
     def enable(self) -> None:
         """Take power again, holding still."""
@@ -139,6 +139,10 @@ class SimArm:
         self._connected = False
 
     def _drive(self, positions: tuple[float, ...], velocities: tuple[float, ...], gripper_m: float) -> None:
+        if not self._limited:
+            for joint, limit in zip(self._joints, self._spec.velocity_rad_s, strict=False):
+                self._engine.limit_speed(self.body.id, joint, limit)
+            self._limited = True
         half = gripper_m / 2
         self._engine.drive_positions(
             self.body.id,

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from redbutton.envs.world import World
+from redbutton.estop import StopCategory
+from redbutton.robots.base import TrajectoryPoint
 from redbutton.robots.engine import Engine, EngineError
 from redbutton.robots.urdf import Link, Shape, urdf
 
@@ -100,6 +102,8 @@ def test_a_body_loaded_after_the_save_makes_the_restore_fail_clearly(engine: Eng
 
 
 RESTORE_FIRST = """
+from redbutton.estop import StopCategory
+from redbutton.robots.base import TrajectoryPoint
 from redbutton.robots.engine import Engine, EngineError
 try:
     Engine().restore()
@@ -146,6 +150,8 @@ def test_many_engines_can_be_made_one_after_the_other() -> None:
 MISSING = """
 import sys
 sys.modules["pybullet"] = None
+from redbutton.estop import StopCategory
+from redbutton.robots.base import TrajectoryPoint
 from redbutton.robots.engine import Engine, EngineError
 try:
     Engine()
@@ -166,3 +172,32 @@ def test_making_an_engine_prints_nothing() -> None:
     code = "from redbutton.robots.engine import Engine; Engine().close()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("category", list(StopCategory))
+@pytest.mark.parametrize("how", ["reset", "enable"])
+def test_a_stop_does_not_lift_the_speed_limits_of_the_joints(category: StopCategory, how: str) -> None:
+    """Bullet forgets them for a joint that is driven by velocity, as a stop does."""
+    world = World()
+    try:
+        arm = world.arm
+        limit = arm.spec.velocity_rad_s[0]
+
+        def peak() -> float:
+            far = (arm.read().positions_rad[0] + 1.5, *arm.spec.home_rad[1:])
+            speeds = []
+            for _ in range(12):
+                arm.command(TrajectoryPoint(far, (0.0,) * arm.spec.dof, arm.spec.gripper_open_m))
+                speeds.append(abs(world.tick().arm.velocities_rad_s[0]))
+            return max(speeds)
+
+        assert peak() == pytest.approx(limit, rel=0.05)
+        arm.stop(category)
+        world.tick()
+        if how == "reset":
+            world.reset(np.random.default_rng(0), jitter_m=0.0, latching=True)
+        else:
+            arm.enable()
+        assert peak() == pytest.approx(limit, rel=0.05)
+    finally:
+        world.close()
