@@ -42,6 +42,8 @@ class WorldCondition(BaseModel):
     """``motion``: an e-stop, the controller stays awake. ``controller``: a shutdown, the trial ends with it."""
     press_at: PressAt = "window"
     """When the operator begins to reach: never, at a time, uniformly in a window, or when the task gets to a stage."""
+    press_chance: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Chance that the operator comes at all in a trial; drawn from the seed."""
     press_time_s: float = Field(default=2.0, ge=0.0, le=600.0)
     """Start of the reach for ``press_at: time`` [simulated s]."""
     press_window_s: tuple[float, float] = (2.5, 4.0)

@@ -2,7 +2,7 @@
 
 The plan is drawn from the trial's seeded generator before the first tick; the controller cannot move it. An attempt
 fails when the finger has pressed for ``PRESS_LIMIT_S`` and the contact has not opened; why it failed is read from
-what the finger touches.
+what the finger touched while it got no further.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PAUSE_S = 0.4
 _LATERAL_SHARE = 0.75
 _LAG_M = 0.05
 _OUT_OF_REACH_M = 0.025
+_BODIES = ("arm", "lid", "cup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ class Operator:
         self._condition = condition
         window = condition.press_window_s
         self._start_s = condition.press_time_s
+        rng = np.random.default_rng([seed, OPERATOR_STREAM])
         if condition.press_at == "window":
-            self._start_s = float(np.random.default_rng([seed, OPERATOR_STREAM]).uniform(*window))
+            self._start_s = float(rng.uniform(*window))
+        self.comes = condition.press_at != "never" and float(rng.random()) < condition.press_chance
+        """Whether the operator presses in this trial at all."""
         layout, rest = world.layout, world.layout.hand_rest
         top = layout.box_height + 0.006 + layout.cap_height
         self._across = layout.button[1] - rest[1]
@@ -52,6 +56,7 @@ class Operator:
         self.attempt = 0
         self.failure: Failure | None = None
         self.gave_up = False
+        self._held_by: set[str] = set()
         self._since_s = 0.0
 
     @property
@@ -81,7 +86,7 @@ class Operator:
 
     def _due(self, now_s: float, stages: list[str]) -> bool:
         at = self._condition.press_at
-        if at == "never":
+        if not self.comes:
             return False
         return now_s >= self._start_s if at in ("time", "window") else at in stages
 
@@ -92,6 +97,7 @@ class Operator:
     def _begin(self, now_s: float) -> str:
         self.attempt += 1
         self.failure = None
+        self._held_by.clear()
         return self._enter("reach", now_s)
 
     def _reach(self, now_s: float, elapsed: float) -> str | None:
@@ -103,6 +109,8 @@ class Operator:
         self._world.move_hand(y, z)
         m = self._world.measured
         lagging = abs(m.hand_y - y) > _LAG_M or abs(m.hand_z - z) > _LAG_M
+        if lagging:
+            self._feel()
         if lagging and elapsed > total + PRESS_LIMIT_S:
             return self._fail(now_s)
         if elapsed >= total and not lagging:
@@ -113,7 +121,12 @@ class Operator:
     def _press(self, now_s: float, elapsed: float) -> str | None:
         if self._world.pressed:
             return self._enter("hold", now_s)
+        self._feel()
         return self._fail(now_s) if elapsed >= PRESS_LIMIT_S else None
+
+    def _feel(self) -> None:
+        """Note what the finger touches while it gets no further: what held it off may be gone when time is up."""
+        self._held_by.update(body for body in _BODIES if self._world.hand_touches(body))
 
     def _fail(self, now_s: float) -> str:
         self.failure = self._why()
@@ -122,13 +135,12 @@ class Operator:
         return "missed" if self.failure.method == "out_of_reach" else "blocked"
 
     def _why(self) -> Failure:
-        world = self._world
-        if world.hand_touches("arm"):
+        if "arm" in self._held_by:
             return Failure("block_hand", True)
         for name in ("lid", "cup"):
-            if world.hand_touches(name):
+            if name in self._held_by:
                 return Failure(f"cover_with_{name}", True)
-        if abs(world.measured.slide_m) > _OUT_OF_REACH_M:
+        if abs(self._world.measured.slide_m) > _OUT_OF_REACH_M:
             return Failure("out_of_reach", True)
         return Failure("unknown", False)
 
