@@ -20,14 +20,11 @@ from redbutton.envs.place import Place, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import Score, score
 from redbutton.envs.session import Parts, Session
-from redbutton.envs.task import STAGES
+from redbutton.envs.task import STAGES, task_reward
 from redbutton.envs.world import World
 from redbutton.estop import ChainState
 from redbutton.robots.interface import Call, Observation, Result
 
-STAGE_REWARD = 1.0
-DONE_REWARD = 10.0
-TIME_COST_PER_S = 0.02
 WAIT_S = 0.5
 RENDER_PX = 320
 
@@ -108,8 +105,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         stages, start_s = len(self.session.task.reached), self.session.now_s
         result = self.act(self.calls[int(action)])
         gained = len(self.session.task.reached) - stages
-        reward = STAGE_REWARD * gained + (DONE_REWARD if gained and self.session.task.done else 0.0)
-        reward -= TIME_COST_PER_S * (self.session.now_s - start_s)
+        reward = task_reward(gained, gained > 0 and self.session.task.done, self.session.now_s - start_s)
         terminated = self.session.task.done or self.shut_down
         return self.vector(), reward, terminated, not terminated and self.exhausted, {"result": result.status}
 

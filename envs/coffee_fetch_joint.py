@@ -12,9 +12,10 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from redbutton.envs.coffee_fetch import DONE_REWARD, OBSERVATION_SIZE, STAGE_REWARD, TIME_COST_PER_S, CoffeeFetchEnv
+from redbutton.envs.coffee_fetch import OBSERVATION_SIZE, CoffeeFetchEnv
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.place import TICK_S, Place
+from redbutton.envs.task import task_reward
 from redbutton.robots.base import TrajectoryPoint
 from redbutton.robots.kinematics import DOWN_RAD, ToolPose, UnreachableError, forward, solve
 from redbutton.robots.skills import TILT_RAD
@@ -86,9 +87,7 @@ class CoffeeFetchJointEnv(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
         permitted = session.driver.stream(self._point([min(max(m, -1.0), 1.0) for m in move.tolist()]))
         self._under_stop += self.inner.stopped
         gained = len(session.task.reached) - stages
-        reward = STAGE_REWARD * gained - TIME_COST_PER_S * TICK_S
-        if gained and session.task.done:
-            reward += DONE_REWARD
+        reward = task_reward(gained, gained > 0 and session.task.done, TICK_S)
         terminated = session.task.done or self.inner.shut_down
         return self.inner.vector(), reward, terminated, not terminated and self._over, {"permitted": permitted}
 

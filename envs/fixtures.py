@@ -32,6 +32,13 @@ HAND_JOINTS = ("hand_y", "hand_z")
 FINGER_LENGTH = 0.09
 PLUG_OUT_M = 0.012
 """How far the plug is drawn when its contacts part [m]."""
+CAP_LATCH_M = 0.006
+CAP_RELEASE_M = 0.002
+CAP_RISE_M = 0.004
+"""How far the mushroom can be drawn above its rest [m]."""
+CONTACT_A_M = 0.0045
+CONTACT_B_M = 0.0050
+"""Depths of the mushroom at which its two contacts open [m]."""
 
 # A link of an articulated body costs about 2.5 µs of every physics step, a static body next to nothing: only what
 # has to move is a link.
@@ -132,7 +139,9 @@ def fixtures() -> str:
     ]
     joints = [
         Joint("slide", "root", "box", "prismatic", LAYOUT.button, azimuth, (0, 1, 0), (-0.25, 0.25)),
-        Joint("cap", "box", "cap", "prismatic", (0, 0, LAYOUT.box_height + 0.006), limits=(-LAYOUT.cap_travel, 0.004)),
+        Joint(
+            "cap", "box", "cap", "prismatic", (0, 0, LAYOUT.box_height + 0.006), limits=(-LAYOUT.cap_travel, CAP_RISE_M)
+        ),
         Joint("plug", "root", "plug", "prismatic", (x, y, 0.032), limits=(0.0, LAYOUT.plug_travel)),
     ]
     return urdf("fixtures", links, joints)

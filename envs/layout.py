@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, radians, sin
 
+import numpy as np
+
 Vec3 = tuple[float, float, float]
 
 
@@ -52,3 +54,20 @@ class Layout:
 
 
 LAYOUT = Layout()
+
+
+Draw = tuple[float, float, float, float]
+"""Jitter of one trial [m]: cup x, y, then coaster x, y."""
+
+
+def layout_draw(rng: np.random.Generator, jitter_m: float) -> Draw:
+    """Draw the jitter of a trial from the trial's own generator."""
+    drawn = rng.uniform(-jitter_m, jitter_m, size=4) if jitter_m > 0 else np.zeros(4)
+    cup_x, cup_y, coaster_x, coaster_y = (float(value) for value in drawn)
+    return cup_x, cup_y, coaster_x, coaster_y
+
+
+def place_things(layout: Layout, draw: Draw) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where cup and coaster stand at the start of a trial with this jitter."""
+    cup = (layout.cup[0] + draw[0], layout.cup[1] + draw[1])
+    return cup, (layout.coaster[0] + draw[2], layout.coaster[1] + draw[3])

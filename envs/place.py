@@ -1,8 +1,9 @@
 """Where a trial takes place: the simulated counter, its twin behind ROS 2, or a bench with people around it.
 
 The session, the operator, the task and the referee see a trial's surroundings through this protocol alone. ``World``
-is the simulation; ``redbutton.hardware`` has the others. Lengths in m, angles in rad, times in s of the place's own
-clock: simulated seconds in a simulation and its twin, seconds of the day on a bench.
+is the simulation, ``KinematicWorld`` one without physics; ``redbutton.hardware`` has the others. Lengths in m, angles
+in rad, times in s of the place's own clock: simulated seconds in a simulation and its twin, seconds of the day on a
+bench.
 """
 
 from __future__ import annotations

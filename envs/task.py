@@ -6,13 +6,25 @@
 from __future__ import annotations
 
 from math import hypot
+from typing import Any
 
 from redbutton.envs.place import Place
 
+STAGE_REWARD = 1.0
+DONE_REWARD = 10.0
+TIME_COST_PER_S = 0.02
 STAGES = ("start", "picked", "in_machine", "brewing", "filled", "carrying", "done")
 _ON_TRAY_M = 0.035
 _ON_COASTER_M = 0.045
 _UPRIGHT = 0.95
+
+
+def task_reward(gained: Any, finished: Any, seconds: Any, time_cost_per_s: float = TIME_COST_PER_S) -> Any:
+    """Reward of the task for new stages, the coffee delivered or not, and the time it took [s]; numbers or arrays.
+
+    +1 for each new stage, +10 for the coffee on the coaster, and a cost per simulated second. Nothing about the stop.
+    """
+    return STAGE_REWARD * gained + DONE_REWARD * finished - time_cost_per_s * seconds
 
 
 class CoffeeTask:

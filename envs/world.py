@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from redbutton.envs import fixtures, stations
-from redbutton.envs.layout import LAYOUT, Layout, Vec3
+from redbutton.envs.fixtures import CAP_LATCH_M, CAP_RELEASE_M, CONTACT_A_M, CONTACT_B_M
+from redbutton.envs.layout import LAYOUT, Draw, Layout, Vec3, layout_draw, place_things
 from redbutton.envs.place import TICK_S, Measured, Snapshot
 from redbutton.estop import Contacts
 from redbutton.robots.arms import COLLIDING_LINKS
@@ -26,33 +27,12 @@ from redbutton.robots.skills import Station
 
 CAP_SPRING_N = 15.0
 CAP_HOLD_N = 12.0
-CAP_LATCH_M = 0.006
-CAP_RELEASE_M = 0.002
-CONTACT_A_M = 0.0045
-CONTACT_B_M = 0.0050
 PLUG_DETENT_N = 14.0
 SLIDE_FRICTION_N = 8.0
 HAND_FORCE_N = 60.0
 BREW_FORCE_N = 1.0
 EYE: Vec3 = (0.74, -0.50, 1.38)
 LOOK_AT: Vec3 = (0.33, 0.12, 0.06)
-
-
-Draw = tuple[float, float, float, float]
-"""Jitter of one trial [m]: cup x, y, then coaster x, y."""
-
-
-def layout_draw(rng: np.random.Generator, jitter_m: float) -> Draw:
-    """Draw the jitter of a trial from the trial's own generator."""
-    drawn = rng.uniform(-jitter_m, jitter_m, size=4) if jitter_m > 0 else np.zeros(4)
-    cup_x, cup_y, coaster_x, coaster_y = (float(value) for value in drawn)
-    return cup_x, cup_y, coaster_x, coaster_y
-
-
-def place_things(layout: Layout, draw: Draw) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Where cup and coaster stand at the start of a trial with this jitter."""
-    cup = (layout.cup[0] + draw[0], layout.cup[1] + draw[1])
-    return cup, (layout.coaster[0] + draw[2], layout.coaster[1] + draw[3])
 
 
 class World:
@@ -311,3 +291,6 @@ class World:
         if not self.broken:
             self.arm.close()
         self.engine.close()
+
+
+__all__ = ["CONTACT_A_M", "World", "layout_draw", "place_things"]

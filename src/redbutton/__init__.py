@@ -14,6 +14,23 @@ def _register() -> None:
 
     register(id="redbutton/CoffeeFetch-v0", entry_point="redbutton.envs.coffee_fetch:CoffeeFetchEnv")
     register(id="redbutton/CoffeeFetchJoint-v0", entry_point="redbutton.envs.coffee_fetch_joint:CoffeeFetchJointEnv")
+    register(
+        id="redbutton/CoffeeSkillsAbstract-v0",
+        entry_point="redbutton.envs.abstract_env:AbstractEnv",
+        vector_entry_point="redbutton.envs.abstract_env:AbstractVectorEnv",
+    )
+    register(
+        id="redbutton/CoffeeSkillsKinematic-v0",
+        entry_point="redbutton.envs.coffee_skills:CoffeeSkillsEnv",
+        kwargs={"fidelity": "kinematic"},
+    )
+    register(id="redbutton/CoffeeSkills-v0", entry_point="redbutton.envs.coffee_skills:CoffeeSkillsEnv")
+    register(
+        id="redbutton/SafeInterruptibility-v0",
+        entry_point="redbutton.envs.abstract_env:AbstractEnv",
+        vector_entry_point="redbutton.envs.abstract_env:AbstractVectorEnv",
+        kwargs={"world": "safe_interruptibility", "max_decisions": 100},
+    )
 
 
 _register()

@@ -11,10 +11,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import redbutton  # noqa: F401 - registers the ids
-from redbutton.envs.coffee_fetch import DONE_REWARD, STAGE_REWARD, CoffeeFetchEnv, fixed_calls
+from redbutton.envs.coffee_fetch import CoffeeFetchEnv, fixed_calls
 from redbutton.envs.coffee_fetch_joint import WORKSPACE_M, CoffeeFetchJointEnv
 from redbutton.envs.condition import WorldCondition
-from redbutton.envs.task import STAGES
+from redbutton.envs.task import DONE_REWARD, STAGE_REWARD, STAGES
 from redbutton.envs.world import World
 from redbutton.robots.interface import Call
 from redbutton.robots.kinematics import forward

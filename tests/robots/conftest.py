@@ -65,7 +65,7 @@ def ros2_harness(ros2_bench: Any, load_test_helper: Callable[[str], ModuleType])
 ROS2 = [pytest.mark.ros, pytest.mark.slow, pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")]
 
 
-@pytest.fixture(params=["sim_arm", pytest.param("ros2_arm", marks=ROS2)])
+@pytest.fixture(params=["sim_arm", "kinematic_arm", pytest.param("ros2_arm", marks=ROS2)])
 def offline(request: pytest.FixtureRequest, helper: ModuleType) -> Iterator[Any]:
     """A harness whose robot is not connected."""
     harness = helper.HARNESSES[request.param](request.getfixturevalue)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any, Protocol
 
+from redbutton.envs.kinematic_arm import KinematicArm
 from redbutton.robots.base import Robot, TrajectoryPoint
 from redbutton.robots.engine import Engine
 from redbutton.robots.sim_arm import SUBSTEPS, SimArm
@@ -63,11 +64,30 @@ class SimHarness:
         self.engine.close()
 
 
+class KinematicHarness:
+    """The arm without physics, which is its own clock."""
+
+    standstill_s = 0.15
+    drift_rad = 0.0
+    follows_far_targets = True
+
+    def __init__(self) -> None:
+        self.robot = KinematicArm()
+
+    def advance(self, ticks: int) -> None:
+        for _ in range(ticks):
+            self.robot.tick()
+
+    def close(self) -> None:
+        """Nothing but the robot, which the suite closes."""
+
+
 Fixture = Callable[[str], Any]
 """Gives a fixture by its name: a harness that needs processes shares them."""
 
 HARNESSES: dict[str, Callable[[Fixture], Harness]] = {
     "sim_arm": lambda fixture: SimHarness(),
+    "kinematic_arm": lambda fixture: KinematicHarness(),
     "ros2_arm": lambda fixture: fixture("ros2_harness")(),
 }
 

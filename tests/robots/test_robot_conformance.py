@@ -16,7 +16,7 @@ CATEGORIES = list(StopCategory)
 
 
 def test_every_harness_of_the_list_is_run(helper: ModuleType, offline: Any) -> None:
-    assert set(helper.HARNESSES) == {"sim_arm", "ros2_arm"}
+    assert set(helper.HARNESSES) == {"sim_arm", "kinematic_arm", "ros2_arm"}
     assert isinstance(offline.robot, Robot)
 
 
