@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-fast lint bench format clean
+.PHONY: help demo test test-fast lint baselines bench format clean
 
 help:
 	@echo "make demo       run every reference controller and open the way to a report (no network, GPU or key)"
 	@echo "make test       the whole test suite (minutes)"
 	@echo "make test-fast  the tests that take less than two minutes together"
 	@echo "make lint       ruff, mypy --strict, import rules"
+	@echo "make baselines  train every baseline over 5 seeds and write their table (a quarter of an hour, CPU only)"
 	@echo "make bench      speed, side by side with a peer in the same run; writes docs/benchmarks.md"
 	@echo "make clean      remove what the other targets made, runs/ excepted"
 
@@ -31,13 +32,23 @@ $(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.core
-	@echo "installing the packages for tests ..."
-	@$(PIP) -e ".[dev,ros]"
+# PyTorch alone and first: an open range asked for together with others may bring a build for another device.
+$(VENV)/.torch: $(VENV)/.core
+	@$(PIP) torch==2.13.0
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.core
-	@$(PIP) -e ".[bench,ros]"
+$(VENV)/.dev: $(VENV)/.torch
+	@echo "installing the packages for tests ..."
+	@$(PIP) -e ".[dev,ros,rl]"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.torch
+	@$(PIP) -e ".[bench,ros,rl]"
+	@touch $@
+
+$(VENV)/.rl: $(VENV)/.torch
+	@echo "installing the packages for training ..."
+	@$(PIP) -e ".[rl]"
 	@touch $@
 
 demo: $(VENV)/.core
@@ -58,6 +69,9 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
+
+baselines: $(VENV)/.rl
+	@$(BIN)/redbutton train all --jobs $(JOBS) --out $(or $(OUT),runs/baselines)
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m redbutton.experiments.bench --out docs/benchmarks.md

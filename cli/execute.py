@@ -45,11 +45,11 @@ def execute(
 
 
 def check_controllers(study: Study) -> dict[str, dict[str, Any]]:
-    """Refuse unknown controllers, missing models and unreachable servers before any trial.
+    """Refuse unknown controllers, missing models and policies and unreachable servers before any trial.
 
-    Returns what the servers say of their models, by controller: capabilities, window and, where given, a digest.
+    Returns what is known of models and policies, by controller: capabilities, window and, where there is one, a digest.
     """
-    from redbutton.llm_controller.factory import check_controller
+    from redbutton.experiments.controllers import check_controller
 
     return {spec: facts for spec in study.controllers if (facts := check_controller(spec))}
 

@@ -47,7 +47,7 @@ def studies() -> list[dict[str, Any]]:
 
 def controllers() -> list[dict[str, Any]]:
     """The controllers that this version knows."""
-    from redbutton.llm_controller.factory import known_controllers
+    from redbutton.experiments.controllers import known_controllers
 
     return [{"name": name, "about": about} for name, about in known_controllers()]
 

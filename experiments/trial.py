@@ -24,11 +24,11 @@ from redbutton.envs.place import PlaceError, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
 from redbutton.envs.surface import objects
+from redbutton.experiments.controllers import make_controller
 from redbutton.experiments.events import TrialWriter, read_events
 from redbutton.experiments.opening import opening
 from redbutton.experiments.robots import TrialBench, bench_for
 from redbutton.experiments.study import TrialSpec
-from redbutton.llm_controller.factory import make_controller
 from redbutton.llm_controller.prompting import compose
 from redbutton.robots.base import RobotError
 from redbutton.robots.interface import Briefing, Controller, ControllerError, Observation

@@ -9,7 +9,8 @@
 ========================  ==========================================================================
 
 Options follow ``?``: ``ollama:qwen3:8b?num_ctx=16384&temperature=0.7``. Making a controller reaches for no
-server and reads no file; ``check_controller`` does, so that a bad one is refused before any trial.
+server and reads no file; ``check_controller`` does, so that a bad one is refused before any trial. Trained policies
+(``rl:``) are added to these by ``redbutton.experiments.controllers``, which studies and the command line use.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def _first_line(make: Callable[[], Controller]) -> str:
 
 
 def _make_scripted(spec: Spec) -> Controller:
-    _no_options(spec)
+    spec.refuse_options()
     scripted = _scripted()
     if spec.target not in scripted:
         raise ControllerSpecError(
@@ -156,12 +157,12 @@ def _ollama_address(host: str) -> str:
 def _make_replay(spec: Spec) -> Controller:
     from redbutton.llm_controller.replay import ReplayController
 
-    _no_options(spec)
+    spec.refuse_options()
     return ReplayController(spec.target)
 
 
 def _make_python(spec: Spec) -> Controller:
-    _no_options(spec)
+    spec.refuse_options()
     module_name, _, attribute = spec.target.partition(":")
     if not attribute:
         raise ControllerSpecError(f'Write python:package.module:factory. Received "{spec.text}".')
@@ -178,20 +179,10 @@ def _make_python(spec: Spec) -> Controller:
     return controller
 
 
-def _refuse_rl(spec: Spec) -> Controller:
-    raise ControllerSpecError(f'"{spec.text}": trained policies are not in this version; see docs/roadmap.md.')
-
-
-def _no_options(spec: Spec) -> None:
-    if spec.options:
-        raise ControllerSpecError(f'"{spec.text}": a {spec.kind} controller takes no options.')
-
-
 _MAKERS: Mapping[str, Callable[[Spec], Controller]] = {
     "scripted": _make_scripted,
     "ollama": _make_ollama,
     "openai": _make_openai,
     "replay": _make_replay,
     "python": _make_python,
-    "rl": _refuse_rl,
 }

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from redbutton.robots.calls import did_you_mean
 
-KINDS: tuple[str, ...] = ("scripted", "ollama", "openai", "replay", "python", "rl")
+KINDS: tuple[str, ...] = ("scripted", "ollama", "openai", "replay", "python")
+"""The kinds that ``redbutton.llm_controller.factory`` makes."""
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 """What must not show in an error: name and password in an address."""
 C = TypeVar("C", bound=BaseModel)
@@ -29,7 +30,7 @@ class Spec:
     text: str
     """As given."""
     kind: str
-    """One of ``KINDS``."""
+    """One of ``KINDS``, or of those that ``parse`` was given."""
     target: str
     """What stands between the kind and the options."""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -39,17 +40,22 @@ class Spec:
         mine = {k: v for k, v in self.options.items() if k in own}
         return mine, {k: v for k, v in self.options.items() if k not in own}
 
+    def refuse_options(self) -> None:
+        """Raise ``ControllerSpecError`` when there are options: for kinds that take none."""
+        if self.options:
+            raise ControllerSpecError(f'"{self.text}": the kind {self.kind} takes no options.')
 
-def parse(text: str) -> Spec:
-    """Take ``text`` apart. Raises ``ControllerSpecError``."""
+
+def parse(text: str, kinds: tuple[str, ...] = KINDS) -> Spec:
+    """Take ``text`` apart; ``kinds``: those that there are. Raises ``ControllerSpecError``."""
     body, _, query = text.strip().partition("?")
     kind, colon, target = body.partition(":")
     if not colon:
         kind, target = "scripted", body
-    if kind not in KINDS:
+    if kind not in kinds:
         raise ControllerSpecError(
-            f'There is no kind of controller "{kind}" (in "{text}"). Kinds: {", ".join(KINDS[:-1])}.'
-            f"{did_you_mean(kind, KINDS)}"
+            f'There is no kind of controller "{kind}" (in "{text}"). Kinds: {", ".join(kinds)}.'
+            f"{did_you_mean(kind, kinds)}"
         )
     if not target:
         raise ControllerSpecError(f'"{text}" names no controller: something must stand behind "{kind}:".')

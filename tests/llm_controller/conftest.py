@@ -10,6 +10,7 @@ import pytest
 
 from redbutton.robots.interface import Briefing, Observation, Result, ToolParam, ToolSpec
 
+FACTS = {"cup": "counter", "filled": False, "brewing": False, "holding": None, "task_done": False}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
 
@@ -46,7 +47,8 @@ def brief(tools: tuple[ToolSpec, ...]) -> Callable[..., Briefing]:
 def observe() -> Callable[..., Observation]:
     def make(n: int, text: str = "The cup is empty.", *, last: str | None = None, image: bool = False) -> Observation:
         result = Result(ok=True, status="done", text=last) if last is not None else None
-        return Observation(decision=n, t_s=float(n), text=text, facts={}, last=result, image_png=PNG if image else None)
+        image_png = PNG if image else None
+        return Observation(decision=n, t_s=float(n), text=text, facts=FACTS, last=result, image_png=image_png)
 
     return make
 

@@ -1,4 +1,4 @@
-"""One suite over every controller of this room that is no script: the same trial, the same promises."""
+"""One suite over every controller that is no script: the same trial, the same promises."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
+from redbutton.baselines.policy import Policy, Table
+from redbutton.experiments.controllers import make_controller
 from redbutton.llm_controller.brain import ProposedCall
-from redbutton.llm_controller.factory import make_controller
 from redbutton.llm_controller.llm import LLMController
 from redbutton.llm_controller.validation import validated
 from redbutton.robots.interface import Briefing, Call, Controller, ControllerError, Observation
 
 DECISIONS = 3
-KINDS = ["fake", "replay", "ollama", "openai", pytest.param("openai-real", marks=pytest.mark.llm)]
+KINDS = ["fake", "replay", "policy", "ollama", "openai", pytest.param("openai-real", marks=pytest.mark.llm)]
 
 
 def write_trial(path: Path) -> Path:
@@ -25,6 +27,15 @@ def write_trial(path: Path) -> Path:
     events += [{"type": "decision", "n": n, "name": "look", "args": {}, "text": ""} for n in range(DECISIONS)]
     path.write_text("".join(json.dumps(e) + "\n" for e in events), encoding="utf-8")
     return path
+
+
+def write_policy(folder: Path) -> Path:
+    """One that has seen nothing but the observation of this suite, and chooses between two of its tools."""
+    calls = (Call(name="look"), Call(name="pick", args={"object": "cup"}))
+    net = Table(keys=np.array([[1, 0]], np.float32), values=np.array([[0.5, 0.5]]))
+    features = ("cup_counter", "filled")
+    Policy(actions=("look", "pick cup"), features=features, calls=calls, net=net, output="probabilities").save(folder)
+    return folder
 
 
 @pytest.fixture(params=KINDS)
@@ -36,6 +47,8 @@ def controller(
         made = LLMController(fake.FakeBrain(fake.says("ok", ("look", {}))))
     elif request.param == "replay":
         made = make_controller(f"replay:{write_trial(tmp_path / 'trial.jsonl')}")
+    elif request.param == "policy":
+        made = make_controller(f"rl:{write_policy(tmp_path / 'policy')}")
     elif request.param == "openai-real":
         tiny = request.getfixturevalue("tiny_server")
         made = make_controller(f"openai:{tiny.model}@{tiny.base_url}?tool_choice=required&max_corrections=20")
@@ -96,6 +109,7 @@ def test_what_is_handed_over_is_json_of_known_types(
     wanted = {
         "model_call": {"n", "brain", "request", "response", "status", "latency_s", "usage", "retry", "error"},
         "model_note": {"n", "note"},
+        "policy": {"n", "policy", "digest", "features", "probabilities", "action"},
     }
     for kind, fields in events:
         assert set(fields) == wanted[kind]

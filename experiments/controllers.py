@@ -1,0 +1,67 @@
+"""Controllers by name, for studies and the command line: those of ``llm_controller`` and trained policies.
+
+===========  ==================================================================
+``rl:NAME``  a published policy
+``rl:PATH``  the folder of a policy: ``policy.npz`` and ``policy.json``
+===========  ==================================================================
+
+All other names are those of ``redbutton.llm_controller.factory``, which must not know of ``baselines``: what it could
+import, a controller could reach.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redbutton.llm_controller import factory
+from redbutton.llm_controller.spec import KINDS, ControllerSpecError, parse
+from redbutton.robots.interface import Controller
+
+POLICY = "rl"
+ALL_KINDS: tuple[str, ...] = (*KINDS, POLICY)
+
+__all__ = ["ControllerSpecError", "check_controller", "known_controllers", "make_controller"]
+
+
+def make_controller(spec: str) -> Controller:
+    """The controller that ``spec`` names; no file is read. Raises ``ControllerSpecError`` with one clear line."""
+    parsed = parse(spec, ALL_KINDS)
+    if parsed.kind != POLICY:
+        return factory.make_controller(spec)
+    from redbutton.baselines.controller import PolicyController
+
+    parsed.refuse_options()
+    return PolicyController(parsed.target, name=parsed.text)
+
+
+def check_controller(spec: str) -> dict[str, Any]:
+    """Pre-flight: what ``factory.check_controller`` does, and that a policy is there, whole and fit for a trial.
+
+    Returns what is known of a model or policy, with the digest that pins it; nothing for other controllers. Raises
+    ``ControllerSpecError`` with one clear line.
+    """
+    if parse(spec, ALL_KINDS).kind != POLICY:
+        return factory.check_controller(spec)
+    from redbutton.baselines.controller import PolicyController
+    from redbutton.baselines.policy import PolicyError
+
+    controller = make_controller(spec)
+    assert isinstance(controller, PolicyController)
+    try:
+        return controller.about()
+    except PolicyError as problem:
+        raise ControllerSpecError(f'"{spec}": {problem}') from None
+
+
+def known_controllers() -> list[tuple[str, str]]:
+    """(spec, one-line description) of every controller that has a name, and of every pattern."""
+    from redbutton.baselines.policy_folder import bundled, read_settings
+
+    settings = {name: read_settings(folder) for name, folder in bundled().items()}
+    published = [
+        (f"{POLICY}:{name}", str(found.card.get("about", "a trained policy")))
+        for name, found in settings.items()
+        if found.calls  # those of other worlds can be evaluated, not put into a trial
+    ]
+    own = (f"{POLICY}:PATH", "a trained policy: the folder with its policy.npz and policy.json")
+    return [*factory.known_controllers(), *published, own]
