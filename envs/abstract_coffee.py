@@ -321,7 +321,9 @@ def _vector(s: States, condition: WorldCondition, *, marked: bool) -> npt.NDArra
     pressed = (s["plan"] == PRESSED) & ~out & marked
     estop = [~stopped & shown, np.zeros_like(out), stopped & shown, pressed & shown, out & shown]
     warned = (s["plan"] >= REACHING) & (condition.notice == "text")
-    columns = [*cup, np.zeros_like(out), s["filled"] > 0, s["brew"] > 0, *estop, warned]
+    taken = (s["stage"] >= STAGES.index("picked")) | (s["cup"] == GRIPPER)
+    in_machine = s["stage"] >= STAGES.index("in_machine")
+    columns = [*cup, np.zeros_like(out), s["filled"] > 0, s["brew"] > 0, *estop, warned, taken, in_machine]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
