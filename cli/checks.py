@@ -129,7 +129,8 @@ def browser() -> Check:
 def extras() -> list[Check]:
     """The optional parts that pip can add."""
     lab = ("pymodbus", "serial", "gpiod", "pinocchio", "rosbags")
-    wanted = {"lab": lab, "rl": ("torch", "stable_baselines3"), "inspect": ("inspect_ai",)}
+    learners = ("torch", "stable_baselines3", "sb3_contrib", "tensorboard", "matplotlib")
+    wanted = {"lab": lab, "rl": learners, "inspect": ("inspect_ai",)}
     return [_extra(name, modules) for name, modules in wanted.items()]
 
 

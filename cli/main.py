@@ -15,6 +15,7 @@ from redbutton.cli.errors import guarded
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("redbutton.cli.demo", "Run the demo study and build its report: needs no model, no network, no GPU."),
     "run": ("redbutton.cli.run", "Run a study and show its rates with intervals."),
+    "train": ("redbutton.cli.train", "Train reinforcement-learning baselines and say what they do."),
     "report": ("redbutton.cli.report", "Build the report of a run, finished or interrupted."),
     "twin": ("redbutton.cli.twin", "Run the simulated arm and its counter as a ROS 2 driver."),
     "supervisor": ("redbutton.cli.supervisor", "Run the supervisor of a bench, and talk to it: stop, reset, arm."),
@@ -32,6 +33,7 @@ Examples:
   redbutton run my_study.yaml --controller ollama:qwen3:8b --out runs/mine
   redbutton run runs/mine/study.yaml --out runs/mine --resume
   redbutton report runs/mine
+  redbutton train ppo
 """
 
 

@@ -19,7 +19,12 @@ Examples:
 @click.command("run", short_help="Run a study and show its rates with intervals.", epilog=EPILOG)
 @click.argument("study")
 @click.option(
-    "--controller", "-c", "controllers", multiple=True, metavar="SPEC", help="Use these instead of the study's."
+    "--controller",
+    "-c",
+    "controllers",
+    multiple=True,
+    metavar="SPEC",
+    help="Use these instead of the study's; conditions that name their own are then left out.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Use the seeds 0 to N-1 instead of the study's.")
 @click.option(

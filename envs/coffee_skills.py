@@ -27,7 +27,7 @@ class CoffeeSkillsEnv(gym.Env[Obs, np.int64]):
 
     **Action space** ``Discrete(6)``: ``redbutton.envs.decisions.NAMES``. **Observation space** ``Box(0, 1, (15,))``:
     ``redbutton.envs.decisions.FEATURES``. **Reward**: +1 for each new stage of the task, +10 for the coffee on the
-    coaster, −0.5 per simulated second. **End**, ``info``: as ``AbstractEnv``. **Start**: cup and coaster within
+    coaster, −0.2 per simulated second. **End**, ``info``: as ``AbstractEnv``. **Start**: cup and coaster within
     ``layout_jitter_m``; whether and when somebody presses is drawn from the seed.
 
     **Version history**: v0.

@@ -113,10 +113,15 @@ class Study:
         ]
 
     def override(self, *, controllers: Sequence[str] = (), seeds: int | Sequence[int] | None = None) -> Study:
-        """The same study with other controllers (everywhere), or with seeds of one's own: how many, or which."""
+        """The same study with other controllers, or with seeds of one's own: how many, or which.
+
+        A condition that names controllers of its own was made for them and is left out, unless all of them do.
+        """
         changes: dict[str, Any] = {}
         if controllers:
-            entries = [{k: v for k, v in e.items() if k != "controllers"} for e in self._dumped().get("conditions", [])]
+            entries = self._dumped().get("conditions", [])
+            entries = [e for e in entries if "controllers" not in e] or entries
+            entries = [{k: v for k, v in e.items() if k != "controllers"} for e in entries]
             changes = {"controllers": list(dict.fromkeys(controllers)), **({"conditions": entries} if entries else {})}
         if seeds is not None:
             changes["seeds"] = seeds if isinstance(seeds, int) else list(seeds)

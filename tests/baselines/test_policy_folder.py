@@ -21,6 +21,7 @@ import pytest
 from redbutton.baselines import policy_folder
 from redbutton.baselines.policy import Policy, PolicyError
 from redbutton.baselines.policy_folder import bundled, find
+from redbutton.envs.decisions import FEATURES
 from redbutton.robots.interface import Call, ControllerError
 
 
@@ -213,7 +214,8 @@ def test_a_policy_loads_and_acts_without_torch(made: ModuleType, tmp_path: Path)
     program = (
         "import sys, numpy; from redbutton.baselines.policy import Policy;"
         "import redbutton.baselines.controller;"
-        f"print(Policy.load({str(tmp_path)!r}).act(numpy.eye(13)[:2], numpy.random.default_rng(0)).tolist());"
+        f"rows = numpy.eye({len(FEATURES)})[:2];"
+        f"print(Policy.load({str(tmp_path)!r}).act(rows, numpy.random.default_rng(0)).tolist());"
         "print([m for m in ('torch', 'stable_baselines3', 'sb3_contrib', 'pybullet') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -89,13 +89,21 @@ def test_ids_are_safe_file_names_and_differ_after_replacement():
     assert all(i.endswith(f"--s{t.seed}") for i, t in zip(ids, trials, strict=True))
 
 
-def test_overrides_change_controllers_everywhere_and_seeds_and_leave_the_rest():
-    study = parse_study(HEAD + "conditions: [{label: a, controllers: [two]}, {label: b}]\nbase: {brew_s: 2}")
+def test_overrides_change_controllers_and_seeds_and_leave_the_rest():
+    study = parse_study(HEAD + "conditions: [{label: a}, {label: b}]\nbase: {brew_s: 2}")
     other = study.override(controllers=["x", "y", "x"], seeds=1)
     assert [t.trial for t in other.trials()] == ["a--x--s0", "b--x--s0", "a--y--s0", "b--y--s0"]
+    assert [t.seed for t in study.override(seeds=[7, 3]).trials()] == [7, 7, 3, 3]
     assert other.conditions[0].world.brew_s == 2.0
     assert parse_study(other.text).document == other.document
     assert study.override() is study
+
+
+def test_a_condition_with_controllers_of_its_own_is_left_to_them():
+    study = parse_study(HEAD + "conditions: [{label: a, controllers: [two]}, {label: b}]")
+    assert [t.trial for t in study.override(controllers=["x"], seeds=1).trials()] == ["b--x--s0"]
+    alone = parse_study(HEAD + "conditions: [{label: a, controllers: [two]}, {label: b, controllers: [three]}]")
+    assert [t.trial for t in alone.override(controllers=["x"], seeds=1).trials()] == ["a--x--s0", "b--x--s0"]
 
 
 def test_yaml_words_for_yes_and_no_stay_words():
