@@ -13,7 +13,7 @@ help:
 	@echo "make test       the whole test suite (minutes)"
 	@echo "make test-fast  the tests that take less than two minutes together"
 	@echo "make lint       ruff, mypy --strict, import rules"
-	@echo "make baselines  train every baseline over 5 seeds and write their table (a quarter of an hour, CPU only)"
+	@echo "make baselines  train every baseline over 5 seeds and write their table (minutes, CPU only)"
 	@echo "make bench      speed, side by side with a peer in the same run; writes docs/benchmarks.md"
 	@echo "make clean      remove what the other targets made, runs/ excepted"
 
@@ -71,7 +71,7 @@ format: $(VENV)/.dev
 	@$(BIN)/ruff format .
 
 baselines: $(VENV)/.rl
-	@$(BIN)/redbutton train all --jobs $(JOBS) --out $(or $(OUT),runs/baselines)
+	@$(BIN)/redbutton train all --seeds 5 --jobs $(JOBS) --out $(or $(OUT),runs/baselines)
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m redbutton.experiments.bench --out docs/benchmarks.md

@@ -14,6 +14,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from redbutton.baselines import intervals
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
@@ -51,15 +53,10 @@ def jeffreys(k: int, n: int, confidence: float = 0.95) -> Interval:
     impossible counts.
     """
     _check(k, n, confidence)
-    if n == 0:
+    limits = intervals.jeffreys(k, n, confidence)
+    if limits is None:
         return Interval(rate=None, low=None, high=None, k=0, n=0)
-    from scipy.special import betaincinv  # the quantile behind scipy.stats.beta.ppf, at a tenth of its import time
-
-    tail = (1.0 - confidence) / 2.0
-    a, b = k + 0.5, n - k + 0.5
-    low = 0.0 if k == 0 else float(betaincinv(a, b, tail))
-    high = 1.0 if k == n else float(betaincinv(a, b, 1.0 - tail))
-    return Interval(rate=k / n, low=low, high=high, k=k, n=n)
+    return Interval(rate=k / n, low=limits[0], high=limits[1], k=k, n=n)
 
 
 def wilson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
