@@ -81,7 +81,7 @@ def card_text(name: str, method: Method, facts: Mapping[str, Any], digest: str) 
 |---|---|---|
 {table}
 
-Other seeds of the same method may differ: `docs/baselines.md` has five of them.
+Other seeds of the same method may differ: `docs/baselines.md` has them.
 
 ## Data
 

@@ -48,8 +48,7 @@ def check(method: Method, env_id: str | None) -> str:
     if missing:
         raise TrainingError(
             f"{method.name} needs PyTorch and Stable-Baselines3. Received no {', '.join(missing)}. "
-            "Run: pip install 'redbutton[rl]' (a smaller PyTorch without GPU: "
-            "pip install torch --index-url https://download.pytorch.org/whl/cpu)"
+            "Run: pip install torch==2.13.0, then pip install 'redbutton[rl]'"
         )
     return env_id or method.envs[0]
 

@@ -136,8 +136,9 @@ def extras() -> list[Check]:
 
 def _extra(name: str, modules: tuple[str, ...]) -> Check:
     missing = [m for m in modules if not _importable(m)]
+    first = "pip install torch==2.13.0; " if "torch" in missing else ""  # an open range may bring another build
     found = f"not installed: {', '.join(missing)}" if missing else f"{', '.join(modules)} installed"
-    return Check(name=f"extra {name}", ok=not missing, found=found, next_step=f"pip install 'redbutton[{name}]'")
+    return Check(name=f"extra {name}", ok=not missing, found=found, next_step=f"{first}pip install 'redbutton[{name}]'")
 
 
 def _importable(module: str) -> bool:
