@@ -70,7 +70,9 @@ def test_without_torch_it_says_what_to_install(tmp_path, capsys, monkeypatch):
         main.main(["train", "ppo"])
     assert ended.value.code == 2
     assert re.fullmatch(
-        r"error: ppo needs PyTorch.*Received no torch\. Run: pip install 'redbutton\[rl\]'.*\n", capsys.readouterr().err
+        r"error: ppo needs PyTorch.*Received no torch\. Run: pip install torch==2\.13\.0, "
+        r"then pip install 'redbutton\[rl\]'\n",
+        capsys.readouterr().err,
     )
     assert not list(tmp_path.iterdir())
 
