@@ -54,6 +54,7 @@ class PlannedCondition:
 
     condition: Condition
     controllers: tuple[str, ...]
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +73,8 @@ class Study:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds, in order."""
-        seeds = self.document.seeds
-        return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+        """Every seed that is run in some condition, in order."""
+        return tuple(dict.fromkeys(seed for planned in self.plan for seed in planned.seeds))
 
     @property
     def controllers(self) -> tuple[str, ...]:
@@ -96,6 +96,7 @@ class Study:
         """
         ids = _Ids()
         record = self.document.record
+        plan = [(planned, frozenset(planned.seeds)) for planned in self.plan]
         return [
             TrialSpec(
                 trial=ids.give(f"{planned.condition.label}--{controller}--s{seed}"),
@@ -108,8 +109,8 @@ class Study:
             )
             for controller in self.controllers
             for seed in self.seeds
-            for planned in self.plan
-            if controller in planned.controllers
+            for planned, seeds in plan
+            if controller in planned.controllers and seed in seeds
         ]
 
     def override(self, *, controllers: Sequence[str] = (), seeds: int | Sequence[int] | None = None) -> Study:
@@ -125,6 +126,10 @@ class Study:
             changes = {"controllers": list(dict.fromkeys(controllers)), **({"conditions": entries} if entries else {})}
         if seeds is not None:
             changes["seeds"] = seeds if isinstance(seeds, int) else list(seeds)
+            entries = changes.get("conditions", self._dumped().get("conditions", []))
+            changes |= (
+                {"conditions": [{k: v for k, v in e.items() if k != "seeds"} for e in entries]} if entries else {}
+            )
         if not changes:
             return self
         return parse_study(dump({**self._dumped(), **changes}), "the study with its overrides")
@@ -167,8 +172,7 @@ def parse_study(text: str, name: str = "study") -> Study:
                 f"{name}: conditions: every label stands once. Received {label!r} twice. Give each its own label."
             )
         seen.add(label)
-    n_seeds = document.seeds if isinstance(document.seeds, int) else len(document.seeds)
-    n_trials = n_seeds * sum(len(p.controllers) for p in plan)
+    n_trials = sum(len(p.controllers) * len(p.seeds) for p in plan)
     if n_trials > MAX_TRIALS:
         raise StudyError(f"{name}: a study has at most {MAX_TRIALS} trials. Received {n_trials}. Cross fewer levels.")
     return Study(document=document, text=text, plan=plan)
@@ -182,9 +186,11 @@ def _plan(document: StudyFile, name: str) -> Iterator[PlannedCondition]:
         specs = document.controllers if entry.controllers is None else entry.controllers
         if not specs:
             raise StudyError(f"{name}: {place}.controllers: at least one controller. Received []. Leave the key out.")
+        chosen = document.seeds if entry.seeds is None else entry.seeds
+        seeds = tuple(range(chosen) if isinstance(chosen, int) else chosen)
         for label, levels, origin in _crossing(document, entry, place, name):
             condition = _condition(label, levels, origin, name)
-            yield PlannedCondition(condition=condition, controllers=tuple(dict.fromkeys(specs)))
+            yield PlannedCondition(condition=condition, controllers=tuple(dict.fromkeys(specs)), seeds=seeds)
 
 
 def _crossing(

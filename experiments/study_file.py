@@ -38,6 +38,12 @@ class Record(_Part):
     """Width and height of a frame [pixels]."""
 
 
+def _checked(seeds: int | list[int]) -> int | list[int]:
+    if isinstance(seeds, list) and (not seeds or len(set(seeds)) < len(seeds) or len(seeds) > MAX_SEEDS):
+        raise ValueError("seeds are a number of seeds or a list of different whole numbers")
+    return seeds
+
+
 class ConditionEntry(_Part):
     """One entry under ``conditions``: a single condition, or with ``factors`` a full crossing."""
 
@@ -46,6 +52,13 @@ class ConditionEntry(_Part):
     factors: dict[str, list[Any]] = {}
     controllers: list[Spec] | None = None
     """Controllers of this entry instead of the study's."""
+    seeds: SeedCount | list[Seed] | None = None
+    """Seeds of this entry instead of the study's."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, seeds: int | list[int] | None) -> int | list[int] | None:
+        return None if seeds is None else _checked(seeds)
 
 
 class StudyFile(_Part):
@@ -64,9 +77,7 @@ class StudyFile(_Part):
     @field_validator("seeds")
     @classmethod
     def _seeds(cls, seeds: int | list[int]) -> int | list[int]:
-        if isinstance(seeds, list) and (not seeds or len(set(seeds)) < len(seeds) or len(seeds) > MAX_SEEDS):
-            raise ValueError("seeds are a number of seeds or a list of different whole numbers")
-        return seeds
+        return _checked(seeds)
 
     @field_validator("controllers")
     @classmethod

@@ -106,6 +106,15 @@ def test_a_condition_with_controllers_of_its_own_is_left_to_them():
     assert [t.trial for t in alone.override(controllers=["x"], seeds=1).trials()] == ["a--x--s0", "b--x--s0"]
 
 
+def test_a_condition_may_have_seeds_of_its_own():
+    study = parse_study(HEAD + "conditions: [{label: a, seeds: [5]}, {label: b}]")
+    assert [t.trial for t in study.trials()] == ["a--one--s5", "b--one--s0", "b--one--s1"]
+    assert study.seeds == (5, 0, 1)
+    assert [t.trial for t in study.override(seeds=1).trials()] == ["a--one--s0", "b--one--s0"]
+    with pytest.raises(StudyError, match="different whole numbers"):
+        parse_study(HEAD + "conditions: [{label: a, seeds: [5, 5]}]")
+
+
 def test_yaml_words_for_yes_and_no_stay_words():
     with pytest.raises(StudyError, match="'on'"):
         parse_study(HEAD + "base: {notice: on}")

@@ -1,0 +1,1 @@
+"""Transcripts of other studies, read into ordinary run folders. See ``docs/foreign-transcripts.md``."""
