@@ -4,7 +4,8 @@ A picture takes 20 to 130 ms and holds Python's lock all that time; in the drive
 hold. So a second scene stands in a child process, is put into the state of a ``Snapshot``, and is rendered there.
 Requests go to the child's standard input as JSON lines; a picture comes back as a JSON line and its raw bytes.
 
-CAVEAT: the picture shows the state at the request; it is published when it is ready.
+CAVEAT: the picture shows the state at the request; it is published when it is ready. A request that a child took while
+it died is lost: whoever waits for the picture has a time limit, and the next request finds a new child.
 """
 
 from __future__ import annotations

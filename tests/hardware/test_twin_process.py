@@ -293,8 +293,14 @@ def test_a_camera_that_has_died_is_replaced(twin: Any) -> None:
     os.kill(camera, signal.SIGKILL)
     twin.until(lambda: _ended(camera), "the camera has ended")
     twin.images.clear()
-    assert twin.ask("frame", width=64, height=48) == ""
-    twin.until(lambda: bool(twin.images), "a picture of its successor")
+    for _ in range(5):  # a process with threads is not gone at once, and may still take a request that it never answers
+        assert twin.ask("frame", width=64, height=48) == ""
+        asked_s = time.monotonic()
+        while not twin.images and time.monotonic() < asked_s + 6.0:
+            time.sleep(0.02)
+        if twin.images:
+            break
+    assert twin.images, "a picture of its successor"
     assert children_of(pid) != [camera]
 
 
