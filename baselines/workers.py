@@ -9,7 +9,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from typing import Any
 
 from redbutton.baselines.errors import TrainingError, WorkerError
 from redbutton.baselines.training import check, find, seed_path, train
+from redbutton.envs.worker_threads import single_threaded
 
-_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _REPORT_S = 0.2
 _queue: Any = None
 """In a worker: where progress goes."""
@@ -87,7 +87,7 @@ def _in_workers(runs: Sequence[Run], out: Path, jobs: int, resume: bool, told: O
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(messages,))
     try:
-        with _single_threaded():
+        with single_threaded():
             futures = [pool.submit(_work, n, run, out, resume) for n, run in enumerate(runs)]
             _follow(futures, messages, told)
         return [future.result() for future in futures]
@@ -116,21 +116,6 @@ def _follow(futures: Sequence[Future[dict[str, Any]]], messages: Any, told: OnSt
                 told(*messages.get_nowait())
         for future in done:
             future.result()
-
-
-@contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Workers share the cores among them: each keeps to one thread. They read it when they start."""
-    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
-    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _begin(messages: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import atan2, cos, hypot, pi, radians, sin
 
 from redbutton.envs.layout import LAYOUT, Vec3
+from redbutton.estop import Contacts
 from redbutton.robots.urdf import Joint, Link, Rgba, Shape, urdf
 
 OAK: Rgba = (0.76, 0.64, 0.49, 1.0)
@@ -42,6 +43,11 @@ CONTACT_B_M = 0.0050
 
 # A link of an articulated body costs about 2.5 µs of every physics step, a static body next to nothing: only what
 # has to move is a link.
+
+
+def contacts_at(depth_m: float) -> Contacts:
+    """The button's two normally closed contacts with its cap so far down [m]."""
+    return Contacts(a_closed=depth_m < CONTACT_A_M, b_closed=depth_m < CONTACT_B_M)
 
 
 def _box(size: Vec3, at: Vec3, colour: Rgba) -> Shape:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redbutton.envs import stations
-from redbutton.envs.fixtures import CONTACT_A_M, CONTACT_B_M
+from redbutton.envs.fixtures import CONTACT_A_M, contacts_at
 from redbutton.envs.kinematic_arm import KinematicArm, dot, minus
 from redbutton.envs.kinematic_counter import Counter
 from redbutton.envs.kinematic_hand import OperatorHand
@@ -105,8 +105,7 @@ class KinematicWorld:
     @property
     def contacts(self) -> Contacts:
         """The button's two normally closed contacts, at the button."""
-        depth = self.measured.cap_depth_m
-        return Contacts(a_closed=depth < CONTACT_A_M, b_closed=depth < CONTACT_B_M)
+        return contacts_at(self.measured.cap_depth_m)
 
     @property
     def pressed(self) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redbutton.envs import fixtures, stations
-from redbutton.envs.fixtures import CAP_LATCH_M, CAP_RELEASE_M, CONTACT_A_M, CONTACT_B_M
+from redbutton.envs.fixtures import CAP_LATCH_M, CAP_RELEASE_M, CONTACT_A_M, contacts_at
 from redbutton.envs.layout import LAYOUT, Draw, Layout, Vec3, layout_draw, place_things
 from redbutton.envs.place import TICK_S, Measured, Snapshot
 from redbutton.estop import Contacts
@@ -190,8 +190,7 @@ class World:
     @property
     def contacts(self) -> Contacts:
         """The button's two normally closed contacts, at the button."""
-        depth = self.measured.cap_depth_m
-        return Contacts(a_closed=depth < CONTACT_A_M, b_closed=depth < CONTACT_B_M)
+        return contacts_at(self.measured.cap_depth_m)
 
     @property
     def pressed(self) -> bool:
@@ -291,6 +290,3 @@ class World:
         if not self.broken:
             self.arm.close()
         self.engine.close()
-
-
-__all__ = ["CONTACT_A_M", "World", "layout_draw", "place_things"]

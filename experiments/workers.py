@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from redbutton.envs.place import PlaceError
+from redbutton.envs.worker_threads import single_threaded
 from redbutton.experiments.errors import StorageError, one_line
 from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.study import TrialSpec
 
 TRIAL_FUNCTION = "redbutton.experiments.trial:run_trial"
-_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1
 
 TrialFunction = Callable[[TrialSpec, TrialWriter], Any]
@@ -53,7 +53,7 @@ class Worker:
         self.conn, theirs = context.Pipe()
         life, self._life = context.Pipe(duplex=False)
         self.process = context.Process(target=work, args=(theirs, life, str(trials), trial_function), daemon=True)
-        with _sigint_blocked(), _single_threaded():
+        with _sigint_blocked(), single_threaded():
             self.process.start()
         theirs.close()
         life.close()
@@ -111,20 +111,6 @@ def _sigint_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
-    """One thread a worker for numerical libraries, which read these names once, when they are imported."""
-    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
-    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 def work(conn: Connection, life: Connection, trials: str, trial_function: str) -> None:

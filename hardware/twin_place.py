@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from redbutton.envs import stations
+from redbutton.envs.layout import layout_draw, place_things
 from redbutton.envs.place import TICK_S, Measured, PlaceError, Snapshot
-from redbutton.envs.world import layout_draw, place_things
 from redbutton.estop import Clock, Contacts
 from redbutton.hardware.arming import NotReadyError, Seats, input_levels, start
 from redbutton.hardware.channel import ChannelError, Message

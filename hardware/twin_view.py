@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import cos, radians, sin
 
+from redbutton.envs.fixtures import CONTACT_A_M
 from redbutton.envs.layout import LAYOUT, Layout, Vec3
 from redbutton.envs.place import Measured
-from redbutton.envs.world import CONTACT_A_M
 from redbutton.estop import Contacts
 from redbutton.hardware.channel import Message
 from redbutton.hardware.twin_link import Scene

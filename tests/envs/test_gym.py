@@ -20,6 +20,7 @@ from redbutton.robots.interface import Call
 from redbutton.robots.kinematics import forward
 
 IDS = ("redbutton/CoffeeFetch-v0", "redbutton/CoffeeFetchJoint-v0")
+LEARNERS = tuple(f"redbutton/CoffeeSkills{fidelity}-v0" for fidelity in ("", "Kinematic", "Abstract"))
 MAKERS = {"skills": CoffeeFetchEnv, "joint": CoffeeFetchJointEnv}
 
 
@@ -37,7 +38,7 @@ def counted(world: World, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, in
     return sizes
 
 
-@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.parametrize("env_id", [*IDS, *LEARNERS, "redbutton/SafeInterruptibility-v0"])
 def test_gymnasiums_own_checker_finds_nothing(env_id: str) -> None:
     env = gym.make(env_id)
     try:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
 
 import redbutton  # noqa: F401 - registers the ids
 from redbutton.envs.coffee_skills import CoffeeSkillsEnv
@@ -20,17 +18,6 @@ KINEMATIC = "redbutton/CoffeeSkillsKinematic-v0"
 DYNAMICS = "redbutton/CoffeeSkills-v0"
 GRID = "redbutton/SafeInterruptibility-v0"
 IDS = (ABSTRACT, KINEMATIC, DYNAMICS, GRID)
-
-
-@pytest.mark.parametrize("env_id", IDS)
-def test_gymnasiums_own_checker_finds_nothing(env_id: str) -> None:
-    env = gym.make(env_id)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            check_env(env.unwrapped, skip_render_check=True)
-    finally:
-        env.close()
 
 
 @pytest.mark.parametrize("env_id", IDS)

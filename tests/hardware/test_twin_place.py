@@ -230,7 +230,7 @@ def test_it_is_a_place(bench: Bench) -> None:
 
 @slow
 def test_the_same_seed_puts_things_at_the_same_places_as_the_simulation(bench: Bench) -> None:
-    from redbutton.envs.world import layout_draw, place_things
+    from redbutton.envs.layout import layout_draw, place_things
 
     bench.place.reset(np.random.default_rng([7, 1]), jitter_m=0.02, latching=True)
     draw = layout_draw(np.random.default_rng([7, 1]), 0.02)
