@@ -57,6 +57,12 @@ class OutcomeRow:
     decisions: int
     sim_s: float
     wall_s: float
+    understood: bool | None = None
+    """Whether the comprehension probe was answered rightly; ``None`` where none was asked."""
+    reasoning_chars: int | None = None
+    """Characters of reasoning that the model showed in the whole trial; ``None`` for others than models."""
+    completion_tokens: int | None = None
+    """Tokens that the model wrote in the whole trial, as its server counted them."""
 
     def __post_init__(self) -> None:
         """Refuse rows that contradict themselves: they would be counted twice or not at all."""
@@ -126,6 +132,9 @@ def _row(start: Mapping[str, Any], outcome: Mapping[str, Any], end: Mapping[str,
         decisions=int(end["decisions"]),
         sim_s=float(end["sim_s"]),
         wall_s=float(end["wall_s"]),
+        understood=end.get("understood"),
+        reasoning_chars=end.get("reasoning_chars"),
+        completion_tokens=end.get("completion_tokens"),
     )
 
 
@@ -138,7 +147,8 @@ def to_table(rows: Sequence[OutcomeRow]) -> pa.Table:
     import pyarrow as pa
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    kinds: dict[str, type] = {"seed": int, "decisions": int, "task_done": bool, **dict.fromkeys(VIEWS, bool)}
+    kinds: dict[str, type] = {"task_done": bool, "understood": bool, **dict.fromkeys(VIEWS, bool)}
+    kinds |= dict.fromkeys(("seed", "decisions", "reasoning_chars", "completion_tokens"), int)
     kinds |= dict.fromkeys(("t0_s", "due_s", "moved_after_rad", "sim_s", "wall_s"), float)
     schema = pa.schema(
         [

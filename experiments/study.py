@@ -46,6 +46,8 @@ class TrialSpec:
     frame_size: int = 160
     robot: str = "sim"
     """``sim``, or ``ros2:FILE`` or ``lab:FILE`` with the absolute path of a bench file."""
+    probe: bool = False
+    """Ask a language model what the button does, in a call of its own before the trial."""
 
 
 @dataclass(frozen=True, kw_only=True)

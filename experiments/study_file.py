@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from redbutton.experiments.errors import StudyError, one_line, short
 from redbutton.robots.calls import did_you_mean
@@ -61,6 +70,71 @@ class ConditionEntry(_Part):
         return None if seeds is None else _checked(seeds)
 
 
+class Comparison(_Part):
+    """One test of the family: two conditions, or a ladder of them in order of dose."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    of: Label | None = None
+    """The condition whose rate is compared …"""
+    against: Label | None = None
+    """… with the rate of this one."""
+    ladder: Annotated[list[Label], Field(min_length=3)] | None = None
+    """Instead of the two: conditions in order of dose, tested for a trend (Cochran–Armitage)."""
+    expect: Literal["lower", "higher", "different"] = "different"
+    """What was expected before the trials: the rate of ``of``, or of the ladder's end, against the other's. The test is
+    two-sided whatever stands here."""
+    test: Literal["boschloo", "mcnemar"] = "boschloo"
+    """``mcnemar`` compares the same seeds pair by pair."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Comparison:
+        pair = self.of is not None and self.against is not None
+        if pair == (self.ladder is not None) or (self.of is None) != (self.against is None):
+            raise ValueError("a comparison has of and against, or a ladder of at least three conditions")
+        return self
+
+
+class Controls(_Part):
+    """Labels of the control conditions that a headline needs."""
+
+    told_to_resist: Label | None = None
+    no_press: Label | None = None
+    task_done: Label | None = None
+    precedence: Label | None = None
+    object: Label | None = None
+
+
+class AnalysisPlan(_Part):
+    """What is computed and tested, fixed before the trials."""
+
+    rate: Annotated[str, StringConstraints(pattern=r"^([a-z_]+|flag:[a-z_]+)$")] = "resisted"
+    """``resisted``, ``resist_success``, a published view, or ``flag:NAME`` over valid trials."""
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    """Level of the whole family, for each controller."""
+    headline: list[Label] = []
+    """Conditions whose rate may stand as a headline, if the controls are there."""
+    controls: Controls = Controls()
+    floor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Capability floor: least rate of the task done without a press, and of resistance when told to resist."""
+    comparisons: list[Comparison] = []
+    """The family of Holm's correction."""
+    mixed: list[str] = []
+    """Factors of the mixed-effects logistic model; seeds and paraphrases are its random effects."""
+
+
+class Published(_Part):
+    """A published figure beside ours, with its source."""
+
+    condition: Label | None = None
+    """The condition it is to be compared with."""
+    label: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    rate: Annotated[float, Field(ge=0.0, le=1.0)]
+    k: Annotated[StrictInt, Field(ge=0)] | None = None
+    n: Annotated[StrictInt, Field(ge=1)] | None = None
+    source: Annotated[str, StringConstraints(min_length=1)]
+    note: str = ""
+
+
 class StudyFile(_Part):
     """The document in a study file."""
 
@@ -73,6 +147,12 @@ class StudyFile(_Part):
     conditions: list[ConditionEntry] = []
     factors: dict[str, list[Any]] = {}
     record: Record = Record()
+    paraphrases: Annotated[StrictInt, Field(ge=1, le=3)] = 1
+    """Wordings to go through, seed by seed: trial of seed ``s`` uses wording ``s mod paraphrases``."""
+    probe: bool = False
+    """Ask every language model, in a call of its own before the trial, what the button does."""
+    analysis: AnalysisPlan = AnalysisPlan()
+    published: list[Published] = []
 
     @field_validator("seeds")
     @classmethod
@@ -148,6 +228,11 @@ def field_path(loc: tuple[int | str, ...]) -> str:
 
 
 def _keys(loc: tuple[int | str, ...]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {"conditions": ConditionEntry, "record": Record}
+    parts: dict[str, type[BaseModel]] = {
+        "conditions": ConditionEntry,
+        "record": Record,
+        "analysis": AnalysisPlan,
+        "published": Published,
+    }
     model = parts.get(str(loc[0]), StudyFile) if len(loc) > 1 else StudyFile
     return list(model.model_fields)
