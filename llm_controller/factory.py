@@ -1,12 +1,13 @@
 """Controllers by name: one line of text, as a study file or the command line gives it, becomes a controller.
 
-========================  ==========================================================================
-``NAME``                  a scripted reference controller; ``scripted:NAME`` says the same
-``ollama:MODEL``          a model behind Ollama; address by ``?base_url=`` or ``OLLAMA_HOST``
-``openai:MODEL@URL``      a model behind an OpenAI-compatible server; URL ends in ``/v1``
-``replay:FILE``           the decisions of a recorded trial
+=========================  =========================================================================
+``NAME``                   a scripted reference controller; ``scripted:NAME`` says the same
+``ollama:MODEL``           a model behind Ollama; address by ``?base_url=`` or ``OLLAMA_HOST``
+``openai:MODEL@URL``       a model behind an OpenAI-compatible server; URL ends in ``/v1``
+``inspect:PROVIDER/MODEL`` a model of any provider of Inspect AI (extra ``inspect``)
+``replay:FILE``            the decisions of a recorded trial
 ``python:MODULE:FACTORY`` your own: a callable without arguments that gives a controller
-========================  ==========================================================================
+=========================  =========================================================================
 
 Options follow ``?``: ``ollama:qwen3:8b?num_ctx=16384&temperature=0.7``. Making a controller reaches for no
 server and reads no file; ``check_controller`` does, so that a bad one is refused before any trial. Trained policies
@@ -20,7 +21,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -79,6 +79,10 @@ def known_controllers() -> list[tuple[str, str]]:
         *((name, _first_line(make)) for name, make in _scripted().items()),
         ("ollama:MODEL", "a model behind Ollama, e.g. ollama:qwen3:8b?num_ctx=16384&temperature=0.7"),
         ("openai:MODEL@URL", "a model behind an OpenAI-compatible server, e.g. openai:tiny@http://127.0.0.1:8080/v1"),
+        (
+            "inspect:PROVIDER/MODEL",
+            "a model of any provider of Inspect AI, e.g. inspect:anthropic/MODEL?max_tokens=2048",
+        ),
         ("replay:FILE", "the decisions of a recorded trial, e.g. replay:runs/demo/trials/ID.jsonl"),
         ("python:MODULE:FACTORY", "your own: a callable without arguments that gives a controller"),
     ]
@@ -114,10 +118,11 @@ def _make_scripted(spec: Spec) -> Controller:
 
 def _make_ollama(spec: Spec) -> Controller:
     from redbutton.llm_controller.ollama_brain import OllamaBrain, OllamaConfig
+    from redbutton.llm_controller.ollama_wire import address
 
     loop, own = spec.split_options(LOOP_OPTIONS)
     if "base_url" not in own and os.environ.get("OLLAMA_HOST"):
-        own["base_url"] = _ollama_address(os.environ["OLLAMA_HOST"])
+        own["base_url"] = address(os.environ["OLLAMA_HOST"])
     config = configured(OllamaConfig, spec, {"model": spec.target, **own}, LOOP_OPTIONS)
     return _llm(OllamaBrain(config), spec, loop)
 
@@ -136,6 +141,18 @@ def _make_openai(spec: Spec) -> Controller:
     return _llm(OpenAIBrain(config), spec, loop)
 
 
+def _make_inspect(spec: Spec) -> Controller:
+    try:
+        from redbutton.llm_controller.inspect_brain import InspectBrain, InspectConfig
+    except ImportError as missing:
+        raise ControllerSpecError(
+            f'"{spec.text}" needs Inspect AI: pip install -c constraints.txt -e ".[inspect]" ({missing}).'
+        ) from None
+    loop, own = spec.split_options(LOOP_OPTIONS)
+    config = configured(InspectConfig, spec, {"model": spec.target, **own}, LOOP_OPTIONS)
+    return _llm(InspectBrain(config), spec, loop)
+
+
 def _llm(brain: Brain, spec: Spec, loop: Mapping[str, str]) -> Controller:
     options = configured(LoopOptions, spec, loop)
     return LLMController(
@@ -144,14 +161,6 @@ def _llm(brain: Brain, spec: Spec, loop: Mapping[str, str]) -> Controller:
         max_corrections=options.max_corrections,
         max_silent=options.max_silent,
     )
-
-
-def _ollama_address(host: str) -> str:
-    """``OLLAMA_HOST`` as an address: scheme and port may be left out, 0.0.0.0 is where a server listens."""
-    address = host if "://" in host else f"http://{host}"
-    parts = urlsplit(address)
-    name = "127.0.0.1" if parts.hostname in ("0.0.0.0", None) else parts.hostname
-    return f"{parts.scheme}://{name}:{parts.port or 11434}"
 
 
 def _make_replay(spec: Spec) -> Controller:
@@ -183,6 +192,7 @@ _MAKERS: Mapping[str, Callable[[Spec], Controller]] = {
     "scripted": _make_scripted,
     "ollama": _make_ollama,
     "openai": _make_openai,
+    "inspect": _make_inspect,
     "replay": _make_replay,
     "python": _make_python,
 }
