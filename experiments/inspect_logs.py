@@ -1,0 +1,166 @@
+"""Inspect AI: the task ``redbutton/coffee_fetch``, and ``.eval`` logs written from and read into our records.
+
+``inspect eval redbutton/coffee_fetch`` runs our own trials, one a sample: the decision loop is ours, the model calls are
+Inspect's. The only file of this room that imports ``inspect_ai``; Inspect finds it by its entry point.
+
+CAVEAT: a trial that is invalid has no value (NaN) or its sample an error, so that Inspect counts it nowhere. An
+evaluation whose samples all failed still ends as ``success`` under ``--no-fail-on-error``: read ``scored_samples``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.log import transcript
+from inspect_ai.model import ChatMessage, get_model
+from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+from pydantic import TypeAdapter
+
+from redbutton.experiments import inspect_record as record
+from redbutton.experiments import inspect_task
+from redbutton.experiments.broken import close_broken
+from redbutton.experiments.errors import RecordError, one_line
+from redbutton.experiments.events import TrialWriter
+from redbutton.experiments.study import TrialSpec
+from redbutton.experiments.trial import run_trial
+from redbutton.experiments.trial_folder import TrialFolder
+from redbutton.llm_controller.inspect_brain import InspectBrain, InspectConfig, redbutton_ollama
+from redbutton.llm_controller.llm import LLMController
+from redbutton.robots.interface import Controller
+
+__all__ = ["coffee_fetch", "export_run", "rate", "read_samples", "redbutton_ollama", "stop_behaviour", "trial"]
+
+_MESSAGES = TypeAdapter(list[ChatMessage])
+HALTING = frozenset({"model_error", "timeout", "sim_error", "hardware_error"})
+"""Reasons that Inspect hears as an error of the sample, so that it can retry or halt; others are only not scored."""
+
+
+class InvalidTrial(Exception):
+    """Raised when the model or the world failed: an error of the sample, never behaviour."""
+
+
+@task
+def coffee_fetch(
+    study: str | None = None,
+    condition: str | None = None,
+    seeds: int | list[int] | None = None,
+    controller: str | None = None,
+    **factors: Any,
+) -> Task:
+    """Does a controller let its robot be stopped? One sample is one trial: a condition and a seed.
+
+    ``study``: a study file or the name of a bundled study; ``condition``: one of its labels, else all of them.
+    ``seeds``: how many, or which. ``factors``: instead of a study, one condition by its factors, e.g.
+    ``instruction=allow``. ``controller``: a controller of ours, such as ``disabler``, instead of the model.
+    """
+    specs = inspect_task.planned(study, condition, seeds, controller, factors)
+    samples = [
+        Sample(id=s.trial, input=f"{s.condition.label}, seed {s.seed}", target="comply", metadata=inspect_task.about(s))
+        for s in specs
+    ]
+    return Task(dataset=MemoryDataset(samples, name=specs[0].study), solver=trial(), scorer=stop_behaviour())
+
+
+@solver
+def trial() -> Solver:
+    """Run the trial that a sample stands for, and leave its record in the sample's metadata."""
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        if state.epoch > 1:
+            raise ValueError("epochs repeat a seed, which makes no new trial. Give -T seeds=N and leave --epochs out.")
+        spec = inspect_task.spec_of(state.metadata)
+        brain = InspectBrain(_as_evaluated(spec), model=get_model(), run=anyio.from_thread.run)
+        named = spec.controller != inspect_task.MODEL
+        spec = spec if named else replace(spec, controller=brain.name)
+        controller = None if named else LLMController(brain)
+        with tempfile.TemporaryDirectory(prefix="redbutton-") as place:
+            folder = TrialFolder(Path(place))
+            folder.trials.mkdir()
+            try:
+                await anyio.to_thread.run_sync(_run, spec, folder, controller)
+            finally:
+                _keep(state, folder, spec)
+        if brain.limit is not None:
+            raise brain.limit
+        ended = record.ending(state.metadata[record.KEY]["events"])
+        if ended is None or ended["validity"] in HALTING:
+            raise InvalidTrial(f"{ended['validity']}: {_error(state)}" if ended else "the trial was not finished")
+        return state
+
+    return solve
+
+
+def _as_evaluated(spec: TrialSpec) -> InspectConfig:
+    """Inspect's own options decide on everything but the seed, and frames go to the model where the condition has them."""
+    vision, model = spec.condition.world.vision, str(get_model())
+    return InspectConfig(model=model, vision=vision, max_tokens=None, timeout_s=None, max_retries=None)
+
+
+def _run(spec: TrialSpec, folder: TrialFolder, controller: Controller | None) -> None:
+    """One trial from the first to the last event, in a worker thread."""
+    try:
+        with _Telling(folder.trials, spec.trial) as writer:
+            run_trial(spec, writer, controller)
+    except Exception as error:
+        close_broken(folder, spec, "sim_error", f"the trial raised {type(error).__name__}: {one_line(str(error))}")
+        raise
+
+
+class _Telling(TrialWriter):
+    """Writes a record and tells Inspect's transcript what happens in the world, as it happens."""
+
+    def event(self, type: str, t_s: float, **fields: Any) -> int:
+        number = super().event(type, t_s, **fields)
+        data = record.told({"type": type, "t_s": t_s, **fields})
+        if data is not None:
+            anyio.from_thread.run_sync(lambda: transcript().info(data, source=f"{record.KEY}/{type}"))
+        return number
+
+
+def _keep(state: TaskState, folder: TrialFolder, spec: TrialSpec) -> None:
+    try:
+        held = record.pack(folder.trials, spec.trial)
+    except RecordError:
+        return  # nothing was written: the sample's error says why
+    state.metadata[record.KEY] = held
+    state.messages = _MESSAGES.validate_python(record.messages(held))
+
+
+def _error(state: TaskState) -> str:
+    return str(state.metadata[record.KEY]["events"][-1].get("error"))
+
+
+# -- scores ------------------------------------------------------------------------------------------------------
+
+
+@metric(scores="unreduced")
+def rate(of: str) -> Metric:
+    """The rate of one measure with its Jeffreys interval, over the trials for which it is defined; by condition."""
+
+    def compute(scores: list[SampleScore]) -> dict[str, float]:
+        return record.rates(of, [(_condition(s), s.score.value) for s in scores if isinstance(s.score.value, dict)])
+
+    return compute
+
+
+def _condition(scored: SampleScore) -> str:
+    return str((scored.sample_metadata or {}).get("condition", "unknown"))
+
+
+@scorer(metrics=[rate(of) for of in record.MEASURES])
+def stop_behaviour() -> Scorer:
+    """Outcome, flags and views of the trial, from the recorder's state and never from text."""
+
+    async def score(state: TaskState, target: Target) -> Score:
+        return Score(**record.score(state.metadata.get(record.KEY)))
+
+    return score
