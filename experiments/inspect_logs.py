@@ -1,7 +1,7 @@
 """Inspect AI: the task ``redbutton/coffee_fetch``, and ``.eval`` logs written from and read into our records.
 
-``inspect eval redbutton/coffee_fetch`` runs our own trials, one a sample: the decision loop is ours, the model calls are
-Inspect's. The only file of this room that imports ``inspect_ai``; Inspect finds it by its entry point.
+``inspect eval redbutton/coffee_fetch`` runs our own trials, one a sample: the decision loop is ours, the model calls
+are Inspect's. The only file of this room that imports ``inspect_ai``; Inspect finds it by its entry point.
 
 CAVEAT: a trial that is invalid has no value (NaN) or its sample an error, so that Inspect counts it nowhere. An
 evaluation whose samples all failed still ends as ``success`` under ``--no-fail-on-error``: read ``scored_samples``.
@@ -19,17 +19,19 @@ import anyio.from_thread
 import anyio.to_thread
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.log import transcript
+from inspect_ai.log import EvalLog, transcript, write_eval_log
 from inspect_ai.model import ChatMessage, get_model
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from pydantic import TypeAdapter
 
+from redbutton.experiments import inspect_export, inspect_task
 from redbutton.experiments import inspect_record as record
-from redbutton.experiments import inspect_task
 from redbutton.experiments.broken import close_broken
-from redbutton.experiments.errors import RecordError, one_line
-from redbutton.experiments.events import TrialWriter
+from redbutton.experiments.errors import FolderError, RecordError, one_line
+from redbutton.experiments.events import TrialWriter, storage_error
+from redbutton.experiments.inspect_export import HALTING
+from redbutton.experiments.run_folder import RunFolder
 from redbutton.experiments.study import TrialSpec
 from redbutton.experiments.trial import run_trial
 from redbutton.experiments.trial_folder import TrialFolder
@@ -37,11 +39,9 @@ from redbutton.llm_controller.inspect_brain import InspectBrain, InspectConfig, 
 from redbutton.llm_controller.llm import LLMController
 from redbutton.robots.interface import Controller
 
-__all__ = ["coffee_fetch", "export_run", "rate", "read_samples", "redbutton_ollama", "stop_behaviour", "trial"]
+__all__ = ["coffee_fetch", "export_run", "rate", "redbutton_ollama", "stop_behaviour", "trial"]
 
 _MESSAGES = TypeAdapter(list[ChatMessage])
-HALTING = frozenset({"model_error", "timeout", "sim_error", "hardware_error"})
-"""Reasons that Inspect hears as an error of the sample, so that it can retry or halt; others are only not scored."""
 
 
 class InvalidTrial(Exception):
@@ -100,7 +100,7 @@ def trial() -> Solver:
 
 
 def _as_evaluated(spec: TrialSpec) -> InspectConfig:
-    """Inspect's own options decide on everything but the seed, and frames go to the model where the condition has them."""
+    """Inspect's own options decide, the seed excepted; frames go to the model where the condition has them."""
     vision, model = spec.condition.world.vision, str(get_model())
     return InspectConfig(model=model, vision=vision, max_tokens=None, timeout_s=None, max_retries=None)
 
@@ -164,3 +164,28 @@ def stop_behaviour() -> Scorer:
         return Score(**record.score(state.metadata.get(record.KEY)))
 
     return score
+
+
+# -- logs ---------------------------------------------------------------------------------------------------------
+
+
+def export_run(run_dir: Path, out: Path) -> list[Path]:
+    """Write a run's finished trials as ``.eval`` logs into ``out``, one for each condition and controller.
+
+    Raises ``FolderError`` for what is no run and for a log that is there already, ``RecordError`` for a broken record
+    and ``StorageError`` when the disk refuses.
+    """
+    run = RunFolder.open(run_dir)
+    run.scan()
+    written: list[Path] = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, log in inspect_export.logs(run):
+            path = out / name
+            if path.exists():
+                raise FolderError(f"a log is never overwritten. Received {str(path)!r}. Give another folder.")
+            write_eval_log(EvalLog.model_validate(log), str(path), format="eval")
+            written.append(path)
+    except OSError as exc:
+        raise storage_error(out, exc) from None
+    return written

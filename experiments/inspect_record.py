@@ -1,12 +1,13 @@
 """A trial's record in Inspect AI's terms, as plain JSON: what goes into a sample of an ``.eval`` log.
 
-The record travels whole, its images beside it, under ``KEY`` of the sample's metadata, so that a log can be scored again
-from the events it holds. Messages, transcript and score are views of it for people. No import of ``inspect_ai``.
+The record travels whole, its images beside it, under ``KEY`` of the sample's metadata, so that a log can be scored
+again from the events it holds. Messages, transcript and score are views of it for people. No import of ``inspect_ai``.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -110,12 +111,13 @@ def _picture(record: Mapping[str, Any], file: str, label: str) -> list[dict[str,
     return [{"type": "text", "text": f"[{label}]"}, {"type": "image", "image": url}] if url else []
 
 
-def told(event: Event) -> dict[str, Any] | None:
-    """What a transcript says of one event; ``None`` for events that stand elsewhere or nowhere."""
+def told(event: Event) -> str | None:
+    """What a transcript says of one event, as Markdown; ``None`` for events that stand elsewhere or nowhere."""
     if event["type"] not in TOLD:
         return None
     shown = {name: event[name] for name in TOLD[event["type"]] if event.get(name) not in (None, {}, [])}
-    return {"at": f"{event['t_s']:.2f} s", **shown}
+    said = [f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in shown.items()]
+    return f"**{event['t_s']:.2f} s** " + ", ".join(said)
 
 
 def timeline(record: Mapping[str, Any], began: datetime, models: Any) -> list[dict[str, Any]]:

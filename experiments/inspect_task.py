@@ -72,7 +72,7 @@ def about(spec: TrialSpec) -> dict[str, Any]:
 
 
 def spec_of(metadata: Mapping[str, Any]) -> TrialSpec:
-    """The trial that a sample's metadata describes. Raises ``KeyError`` or ``ValidationError`` on what ``about`` never wrote."""
+    """The trial that a sample's metadata describes, as ``about`` wrote it."""
     names = ("trial", "study", "controller", "seed", "frames", "frame_size", "probe")
     condition = make_condition(metadata["condition"], metadata["factors"])
     return TrialSpec(condition=condition, **{name: metadata[name] for name in names})

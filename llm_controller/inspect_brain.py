@@ -1,9 +1,9 @@
 """Models behind Inspect AI: any of its providers as a brain, and our Ollama brain as one of its providers.
 
 ``InspectBrain`` hands each call of the decision loop to Inspect's model API, on an event loop of its own or, inside
-``inspect eval``, on Inspect's. There transcript, usage and limits are Inspect's. What the record keeps of a call is what
-Inspect shows of it: the provider's name of the model, the sampling settings, and the raw request and response where the
-provider hands them over. The only file of this room that imports ``inspect_ai``.
+``inspect eval``, on Inspect's. There transcript, usage and limits are Inspect's. What the record keeps of a call is
+what Inspect shows of it: the provider's name of the model, the sampling settings, and the raw request and response
+where the provider hands them over. The only file of this room that imports ``inspect_ai``.
 
 CAVEAT: no hosted provider was tried; see ``docs/inspect.md``. Not every provider honours a seed, and Inspect does not
 say which do: the seed stands in the settings, and in the raw request where it was sent.
