@@ -10,6 +10,7 @@ evaluation whose samples all failed still ends as ``success`` under ``--no-fail-
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,15 @@ import anyio.from_thread
 import anyio.to_thread
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.log import EvalLog, transcript, write_eval_log
+from inspect_ai.log import (
+    EvalLog,
+    EvalSample,
+    read_eval_log,
+    read_eval_log_sample,
+    read_eval_log_sample_summaries,
+    transcript,
+    write_eval_log,
+)
 from inspect_ai.model import ChatMessage, get_model
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
@@ -28,8 +37,9 @@ from pydantic import TypeAdapter
 from redbutton.experiments import inspect_export, inspect_task
 from redbutton.experiments import inspect_record as record
 from redbutton.experiments.broken import close_broken
-from redbutton.experiments.errors import FolderError, RecordError, one_line
+from redbutton.experiments.errors import FolderError, RecordError, one_line, short
 from redbutton.experiments.events import TrialWriter, storage_error
+from redbutton.experiments.foreign.inspect_eval import ReadSample, check_file, refusal
 from redbutton.experiments.inspect_export import HALTING
 from redbutton.experiments.run_folder import RunFolder
 from redbutton.experiments.study import TrialSpec
@@ -39,7 +49,7 @@ from redbutton.llm_controller.inspect_brain import InspectBrain, InspectConfig, 
 from redbutton.llm_controller.llm import LLMController
 from redbutton.robots.interface import Controller
 
-__all__ = ["coffee_fetch", "export_run", "rate", "redbutton_ollama", "stop_behaviour", "trial"]
+__all__ = ["coffee_fetch", "export_run", "rate", "read_samples", "redbutton_ollama", "stop_behaviour", "trial"]
 
 _MESSAGES = TypeAdapter(list[ChatMessage])
 
@@ -189,3 +199,56 @@ def export_run(run_dir: Path, out: Path) -> list[Path]:
     except OSError as exc:
         raise storage_error(out, exc) from None
     return written
+
+
+def read_samples(path: Path) -> Iterator[ReadSample | RecordError]:
+    """The samples of one ``.eval`` log, one at a time; a ``RecordError`` stands for one that cannot be read.
+
+    Raises ``RecordError`` with one line when the file as a whole is no such log, or over a limit.
+    """
+    check_file(path)
+    try:
+        head = read_eval_log(str(path), header_only=True).eval
+        listed = [(s.id, s.epoch) for s in read_eval_log_sample_summaries(str(path))]
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes a reader raise
+        raise refusal(path, f"what cannot be read as one ({_why(error)})") from None
+    if not listed:
+        raise refusal(path, "a log without samples")
+    for name, epoch in listed:
+        try:
+            sample = read_eval_log_sample(str(path), name, epoch, resolve_attachments=True, exclude_fields={"events"})
+            yield _plain(sample, head.task, head.model)
+        except Exception as error:  # noqa: BLE001 - as above
+            yield RecordError(
+                f"a sample of a log can be read. Received {short(name)} of {str(path)!r} ({_why(error)}). "
+                "It is left out."
+            )
+
+
+def _plain(sample: EvalSample, task: str, model: str) -> ReadSample:
+    gone = "the sample was invalidated by hand" if sample.invalidation else None
+    return ReadSample(
+        id=str(sample.id),
+        epoch=sample.epoch,
+        uuid=sample.uuid or "",
+        task=task,
+        model=model,
+        messages=[m.model_dump(mode="json") for m in sample.messages],
+        metadata=sample.metadata,
+        scores={k: {"value": v.as_str(), "answer": v.answer} for k, v in _scalar(sample.scores or {}).items()},
+        problem=f"Inspect ended the sample: {sample.error.message}" if sample.error else gone,
+        limit=sample.limit.type if sample.limit else None,
+    )
+
+
+def _scalar(scores: Mapping[str, Score]) -> dict[str, Score]:
+    """Scores as text can show them: one with several values becomes one for each."""
+    flat: dict[str, Score] = {}
+    for name, one in scores.items():
+        parts = one.value.items() if isinstance(one.value, dict) else [("", one.value)]
+        flat |= {f"{name}.{k}".rstrip("."): one.model_copy(update={"value": v}) for k, v in parts}
+    return flat
+
+
+def _why(error: BaseException) -> str:
+    return one_line(str(error))[:200] or type(error).__name__
