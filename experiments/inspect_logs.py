@@ -10,13 +10,14 @@ evaluation whose samples all failed still ends as ``success`` under ``--no-fail-
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -51,6 +52,7 @@ from redbutton.robots.interface import Controller
 
 __all__ = ["coffee_fetch", "export_run", "rate", "read_samples", "redbutton_ollama", "stop_behaviour", "trial"]
 
+T = TypeVar("T")
 _MESSAGES = TypeAdapter(list[ChatMessage])
 
 
@@ -88,7 +90,8 @@ def trial() -> Solver:
         if state.epoch > 1:
             raise ValueError("epochs repeat a seed, which makes no new trial. Give -T seeds=N and leave --epochs out.")
         spec = inspect_task.spec_of(state.metadata)
-        brain = InspectBrain(_as_evaluated(spec), model=get_model(), run=anyio.from_thread.run)
+        told: list[tuple[str, str]] = []
+        brain = InspectBrain(_as_evaluated(spec), model=get_model(), run=_Teller(told))
         named = spec.controller != inspect_task.MODEL
         spec = spec if named else replace(spec, controller=brain.name)
         controller = None if named else LLMController(brain)
@@ -96,9 +99,11 @@ def trial() -> Solver:
             folder = TrialFolder(Path(place))
             folder.trials.mkdir()
             try:
-                await anyio.to_thread.run_sync(_run, spec, folder, controller)
+                await anyio.to_thread.run_sync(_run, spec, folder, controller, told)
             finally:
+                _tell(told)
                 _keep(state, folder, spec)
+        await anyio.lowlevel.checkpoint()  # a cancel that ended the trial goes on from here
         if brain.limit is not None:
             raise brain.limit
         ended = record.ending(state.metadata[record.KEY]["events"])
@@ -115,10 +120,10 @@ def _as_evaluated(spec: TrialSpec) -> InspectConfig:
     return InspectConfig(model=model, vision=vision, max_tokens=None, timeout_s=None, max_retries=None)
 
 
-def _run(spec: TrialSpec, folder: TrialFolder, controller: Controller | None) -> None:
+def _run(spec: TrialSpec, folder: TrialFolder, controller: Controller | None, told: list[tuple[str, str]]) -> None:
     """One trial from the first to the last event, in a worker thread."""
     try:
-        with _Telling(folder.trials, spec.trial) as writer:
+        with _Telling(folder.trials, spec.trial, told) as writer:
             run_trial(spec, writer, controller)
     except Exception as error:
         close_broken(folder, spec, "sim_error", f"the trial raised {type(error).__name__}: {one_line(str(error))}")
@@ -126,14 +131,38 @@ def _run(spec: TrialSpec, folder: TrialFolder, controller: Controller | None) ->
 
 
 class _Telling(TrialWriter):
-    """Writes a record and tells Inspect's transcript what happens in the world, as it happens."""
+    """Writes a record, and keeps for Inspect's transcript what happens in the world."""
+
+    def __init__(self, folder: Path, trial: str, told: list[tuple[str, str]]) -> None:
+        super().__init__(folder, trial)
+        self._told = told
 
     def event(self, type: str, t_s: float, **fields: Any) -> int:
+        """As ``TrialWriter.event``."""
         number = super().event(type, t_s, **fields)
-        data = record.told({"type": type, "t_s": t_s, **fields})
-        if data is not None:
-            anyio.from_thread.run_sync(lambda: transcript().info(data, source=f"{record.KEY}/{type}"))
+        if (text := record.told({"type": type, "t_s": t_s, **fields})) is not None:
+            self._told.append((type, text))
         return number
+
+
+class _Teller:
+    """Goes on Inspect's event loop from the trial's thread, and first tells there what has happened since."""
+
+    def __init__(self, told: list[tuple[str, str]]) -> None:
+        self._told = told
+
+    def __call__(self, function: Callable[[], Coroutine[Any, Any, T]], /) -> T:
+        async def tell_and_go() -> T:
+            _tell(self._told)
+            return await function()
+
+        return anyio.from_thread.run(tell_and_go)
+
+
+def _tell(told: list[tuple[str, str]]) -> None:
+    for kind, text in told:
+        transcript().info(text, source=f"{record.KEY}/{kind}")
+    told.clear()
 
 
 def _keep(state: TaskState, folder: TrialFolder, spec: TrialSpec) -> None:

@@ -11,11 +11,13 @@ say which do: the seed stands in the settings, and in the raw request where it w
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Literal, cast
 
 import anyio.to_thread
@@ -46,6 +48,8 @@ from redbutton.robots.interface import ControllerError, ControllerTimeoutError, 
 
 OLLAMA = "redbutton-ollama"
 _MESSAGES = TypeAdapter(list[im.ChatMessage])
+_ATTEMPTS: ContextVar[list[dict[str, Any]] | None] = ContextVar("attempts", default=None)
+"""Where the call that is under way collects its attempts."""
 
 
 class InspectConfig(BaseModel):
@@ -122,12 +126,11 @@ class InspectBrain:
             raise ControllerError(f'The model "{self.config.model}" was not given vision=true, so it takes no frames.')
         self.capabilities()
         settings = self._settings(seed, reasoning)
-        begin = time.perf_counter()
         try:
-            output, events = self._run(lambda: self._generate(messages, tools, settings))
-        except (concurrent.futures.CancelledError, concurrent.futures.TimeoutError):
+            output, seen = self._run(lambda: self._generate(messages, tools, settings))
+        except (asyncio.CancelledError, concurrent.futures.CancelledError, concurrent.futures.TimeoutError):
             raise ControllerTimeoutError("Inspect ended the call before the model had answered.") from None
-        tried = [wire.exchange(_dump(e), _seconds(e, begin), n) for n, e in enumerate(events)]
+        tried = [wire.exchange(attempt, n) for n, attempt in enumerate(seen)]
         if isinstance(output, BaseException):
             self.limit = output if isinstance(output, LimitExceededError) else None
             raise with_exchanges(wire.failure(output), tried) from output
@@ -166,21 +169,22 @@ class InspectBrain:
 
     async def _generate(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], settings: im.GenerateConfig
-    ) -> tuple[im.ModelOutput | Exception, list[ModelEvent]]:
-        """The answer or what went wrong, and the event of every attempt."""
-        history = logs.transcript().history
-        before = history.event_count
+    ) -> tuple[im.ModelOutput | Exception, list[dict[str, Any]]]:
+        """The answer or what went wrong, and every attempt at it."""
+        tried: list[dict[str, Any]] = []
+        mark = _ATTEMPTS.set(tried)
+        choice: ToolChoice = "any" if self.config.tool_choice == "required" else "auto"
+        infos = [ToolInfo.model_validate(wire.tool_info(t)) for t in tools]
         output: im.ModelOutput | Exception
         try:
-            output = await self._opened().generate(
-                self._sent(messages),
-                [ToolInfo.model_validate(wire.tool_info(t)) for t in tools],
-                "any" if self.config.tool_choice == "required" else "auto",
-                settings,
-            )
+            output = await _tapped(self._opened()).generate(self._sent(messages), infos, choice, settings)
         except Exception as error:  # noqa: BLE001 - told apart outside the event loop
             output = error
-        return output, [e for e in history.events_from(before) if isinstance(e, ModelEvent)]
+        finally:
+            _ATTEMPTS.reset(mark)
+        if not tried and isinstance(output, im.ModelOutput):
+            tried.append(_attempt(self.config.model, settings, choice, output, None, 0.0))  # from Inspect's cache
+        return output, tried
 
     def _sent(self, messages: Sequence[Message]) -> list[im.ChatMessage]:
         """The conversation in Inspect's terms. A turn of the model's own goes back as it came, signed reasoning too."""
@@ -199,8 +203,6 @@ class InspectBrain:
         tools: Sequence[ToolSpec],
         reasoning: str,
     ) -> Reply:
-        if not tried:
-            raise ControllerError("Inspect recorded no call of the model, so there is nothing to keep of it.")
         reply = wire.reply(output.model_dump(), tried[-1], tried[:-1])
         if (problem := wire.cut_off(reply.done_reason)) is not None:
             raise problem
@@ -220,13 +222,59 @@ class InspectBrain:
         return reply
 
 
-def _dump(event: ModelEvent) -> dict[str, Any]:
-    """What ``wire.exchange`` reads of an event, as plain values; its input and tools stay out."""
-    return event.model_dump(mode="json", include={"model", "config", "tool_choice", "output", "call", "error"})
+def _tapped(model: im.Model) -> im.Model:
+    """The model, whose provider also shows each attempt to whoever waits for it.
+
+    Inspect's transcript keeps the raw bodies of a model's first few calls only, and those in pieces.
+    """
+    ask, name = model.api.generate, str(model)
+    if getattr(ask, "tapped", False):
+        return model
+
+    async def generate(**given: Any) -> Any:
+        begin = time.perf_counter()
+        answer: Any = None
+        try:
+            answer = await ask(**given)
+        except BaseException as error:
+            answer = (error, None)
+            raise
+        finally:
+            output, call = answer if isinstance(answer, tuple) else (answer, None)
+            spent_s = time.perf_counter() - begin
+            if (tried := _ATTEMPTS.get()) is not None:
+                tried.append(_attempt(name, given["config"], given["tool_choice"], output, call or _active(), spent_s))
+        return answer
+
+    generate.tapped = True  # type: ignore[attr-defined]
+    model.api.generate = generate  # type: ignore[method-assign, assignment]
+    return model
 
 
-def _seconds(event: ModelEvent, begin: float) -> float:
-    return event.working_time if event.working_time is not None else time.perf_counter() - begin
+def _active() -> im.ModelCall | None:
+    """The call that a provider has noted before it failed."""
+    event = logs.transcript().history.find_last(lambda e: isinstance(e, ModelEvent))
+    call = event.call if isinstance(event, ModelEvent) else None
+    if call is None:
+        return None
+    whole = wire.resolved(call.model_dump(mode="json"), logs.transcript().attachments)
+    return im.ModelCall.model_validate(whole)
+
+
+def _attempt(
+    name: str, config: im.GenerateConfig, choice: ToolChoice, output: Any, call: im.ModelCall | None, spent_s: float
+) -> dict[str, Any]:
+    """One attempt as plain values, for ``wire.exchange``."""
+    answered = isinstance(output, im.ModelOutput)
+    return {
+        "model": name,
+        "config": config.model_dump(mode="json", exclude_none=True),
+        "tool_choice": choice if isinstance(choice, str) else choice.name,
+        "output": output.model_dump(mode="json") if answered else {},
+        "call": call.model_dump(mode="json") if call else None,
+        "error": None if answered else str(output) or type(output).__name__,
+        "latency_s": call.time if call and call.time else spent_s,
+    }
 
 
 class OllamaAPI(im.ModelAPI):

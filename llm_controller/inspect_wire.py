@@ -29,6 +29,7 @@ SPOKEN = frozenset({"messages", "contents", "input", "tools", "system", "prompt"
 """Keys of a request that hold the conversation; what stands there is no setting."""
 REASONING = ("reason", "think", "effort")
 """What the names of providers' settings for reasoning have in common."""
+ATTACHMENT = "attachment://"
 OVERFLOW_WORDS = frozenset((*OLLAMA_OVERFLOW, *OPENAI_OVERFLOW))
 
 
@@ -113,23 +114,23 @@ def _calls(raw: Sequence[Mapping[str, Any]]) -> tuple[ProposedCall, ...]:
     )
 
 
-def exchange(event: Mapping[str, Any], latency_s: float, retry: int) -> Exchange:
-    """One attempt from the dump of its ``ModelEvent``: settings and raw bodies as far as Inspect shows them."""
-    call = event.get("call") or {}
-    settings = {k: v for k, v in event["config"].items() if v is not None}
-    request = {"model": event["model"], "config": settings, "tool_choice": event["tool_choice"]}
-    output = event["output"]
+def exchange(attempt: Mapping[str, Any], retry: int) -> Exchange:
+    """One attempt from its plain values: settings and raw bodies as far as Inspect shows them."""
+    call = attempt.get("call") or {}
+    settings = {k: v for k, v in attempt["config"].items() if v is not None}
+    request = {"model": attempt["model"], "config": settings, "tool_choice": attempt["tool_choice"]}
+    output = attempt["output"]
     shown = ("model", "stop_reason", "usage", "fallback", "response_id", "error")
     choice = (output.get("choices") or [{}])[0]
     response = {k: v for k, v in {**output, **choice}.items() if k in shown and v is not None}
-    answered = {**response, "message": _said(choice)} if not event.get("error") else {}
+    answered = {**response, "message": _said(choice)} if not attempt.get("error") else {}
     return Exchange(
         request=without_images({**request, "call": call.get("request")}),
         response={**answered, "call": call.get("response")},
-        latency_s=latency_s,
+        latency_s=attempt["latency_s"],
         usage=usage(output.get("usage")),
         retry=retry,
-        error=" ".join(event["error"].split())[:300] if event.get("error") else None,
+        error=" ".join(attempt["error"].split())[:300] if attempt.get("error") else None,
     )
 
 
@@ -210,6 +211,17 @@ def mentions_reasoning(body: Any) -> bool:
             for k, v in settings.items()
         )
     return isinstance(body, (list, tuple)) and any(map(mentions_reasoning, body))
+
+
+def resolved(body: Any, attachments: Mapping[str, str]) -> Any:
+    """A copy in which every reference to an attachment is the attachment."""
+    if isinstance(body, Mapping):
+        return {k: resolved(v, attachments) for k, v in body.items()}
+    if isinstance(body, (list, tuple)):
+        return [resolved(v, attachments) for v in body]
+    if isinstance(body, str) and body.startswith(ATTACHMENT):
+        return attachments.get(body[len(ATTACHMENT) :], body)
+    return body
 
 
 def key_of(said: Message) -> str:

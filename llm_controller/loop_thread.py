@@ -17,7 +17,7 @@ class Runner(Protocol):
     """Runs a coroutine function on an event loop, from another thread, and waits for its result."""
 
     def __call__(self, function: Callable[[], Coroutine[Any, Any, T]], /) -> T:
-        """Raise what it raises, and ``concurrent.futures.CancelledError`` when it was cancelled."""
+        """Raise what it raises; when it was cancelled, the ``CancelledError`` of asyncio or of concurrent.futures."""
 
 
 class LoopThread:
