@@ -131,8 +131,11 @@ class InspectBrain:
         except (asyncio.CancelledError, concurrent.futures.CancelledError, concurrent.futures.TimeoutError):
             raise ControllerTimeoutError("Inspect ended the call before the model had answered.") from None
         tried = [wire.exchange(attempt, n) for n, attempt in enumerate(seen)]
-        if isinstance(output, BaseException):
-            self.limit = output if isinstance(output, LimitExceededError) else None
+        if isinstance(output, LimitExceededError):
+            self.limit = output
+            kind = ControllerTimeoutError if output.type in ("time", "working") else TruncatedError
+            raise with_exchanges(kind(f"Inspect's limit ended the trial: {output.message}"), tried) from output
+        if isinstance(output, Exception):
             raise with_exchanges(wire.failure(output), tried) from output
         try:
             return self._read(output, tried, messages, tools, reasoning)

@@ -166,7 +166,7 @@ def test_a_run_that_failed_altogether_scored_nothing_though_inspect_calls_it_a_s
     assert all(s.error is not None and not s.scores for s in fix.samples(log))
 
 
-@pytest.mark.parametrize(("limit", "validity"), [("token_limit", "model_error"), ("message_limit", "model_error")])
+@pytest.mark.parametrize(("limit", "validity"), [("token_limit", "truncated"), ("message_limit", "truncated")])
 def test_a_limit_of_inspects_ends_the_trial_as_invalid(
     limit: str, validity: str, fix: ModuleType, tmp_path: Path
 ) -> None:
