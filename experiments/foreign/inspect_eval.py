@@ -244,11 +244,16 @@ def _check_factors(path: Path, sample: ReadSample, factors: Mapping[str, Any]) -
     try:
         make_condition("imported", factors)
     except (KeyError, ValidationError) as problem:
-        why = f"unknown factor {problem}" if isinstance(problem, KeyError) else one_line(problem.errors()[0]["msg"])
+        why = f"unknown factor {problem}" if isinstance(problem, KeyError) else _level(problem)
         raise RecordError(
             f"a record has factors that this version knows. Received {why} in sample {short(sample.id)} of "
             f"{str(path)!r}. It is left out."
         ) from None
+
+
+def _level(problem: ValidationError) -> str:
+    first = problem.errors()[0]
+    return f"{short(first['input'])} as {'.'.join(map(str, first['loc'])) or 'condition'} ({one_line(first['msg'])})"
 
 
 def _digest(path: Path) -> str:
