@@ -108,7 +108,7 @@ def _answered(event: Event, pictures: Sequence[dict[str, Any]]) -> dict[str, Any
 
 def _picture(record: Mapping[str, Any], file: str, label: str) -> list[dict[str, Any]]:
     url = record["images"].get(file)
-    return [{"type": "text", "text": f"[{label}]"}, {"type": "image", "image": url}] if url else []
+    return [{"type": "text", "text": f"\n[{label}]"}, {"type": "image", "image": url}] if url else []
 
 
 def told(event: Event) -> str | None:
