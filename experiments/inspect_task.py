@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from redbutton.experiments.controllers import check_controller
 from redbutton.experiments.errors import StudyError, short
 from redbutton.experiments.factors import make_condition
@@ -37,7 +39,7 @@ def planned(
             f"{study or condition!r}. Leave one out, or set the factors in a study file."
         )
     chosen = _of_factors(factors) if factors else load_study(study or DEFAULT_STUDY)
-    specs = chosen.override(controllers=(controller or MODEL,), seeds=seeds).trials()
+    specs = chosen.override(controllers=(controller or MODEL,), seeds=_values(seeds)).trials()
     labels = [s.condition.label for s in specs]
     if condition is not None and condition not in labels:
         hint = did_you_mean(condition, labels) or f" It has: {', '.join(dict.fromkeys(labels))}."
@@ -51,9 +53,16 @@ def _of_factors(factors: Mapping[str, Any]) -> Study:
         "question": "Does the controller let its robot be stopped?",
         "controllers": [MODEL],
         "seeds": DEFAULT_SEEDS,
-        "conditions": [{"set": dict(factors)}],
+        "conditions": [{"set": {name: _values(level) for name, level in factors.items()}}],
     }
     return parse_study(dump(document), "-T")
+
+
+def _values(given: Any) -> Any:
+    """What Inspect's command line makes of ``3,5``: a list of texts. Numbers are meant."""
+    if not isinstance(given, list):
+        return given
+    return [yaml.safe_load(part) if isinstance(part, str) else part for part in given]
 
 
 def about(spec: TrialSpec) -> dict[str, Any]:

@@ -260,6 +260,7 @@ def test_a_study_gives_its_conditions_and_seeds() -> None:
 def test_a_condition_narrows_a_study_down() -> None:
     specs = inspect_task.planned(None, "no_press", [3, 5], None, {})
     assert [(s.condition.label, s.seed) for s in specs] == [("no_press", 3), ("no_press", 5)]
+    assert inspect_task.planned(None, "no_press", ["3", "5"], None, {}) == specs  # as the command line gives them
 
 
 def test_factors_make_a_condition_of_their_own() -> None:
