@@ -189,7 +189,7 @@ def failure(error: BaseException) -> ControllerError:
         return TruncatedError(f"The conversation does not fit the model's context. {text}")
     if "support" in low and "tool" in low:
         return NoToolsError(f"The model or its server does not take tools. {text}")
-    return ControllerError(f"The model could not be reached through Inspect. {text}")
+    return ControllerError(f"The call of the model failed in Inspect. {text}")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
