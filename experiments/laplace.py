@@ -94,9 +94,9 @@ class Model:
             self._negative,
             start,
             jac=True,
-            method="L-BFGS-B",
+            method="SLSQP",  # L-BFGS-B loses its time in the threads of a linear algebra library at this size
             bounds=bounds,
-            options={"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-6},
+            options={"maxiter": 1000, "ftol": 1e-12},
         )
         best = np.asarray(found.x, dtype=np.float64)
         covariance, curved = self._covariance(best)
