@@ -18,6 +18,7 @@ from redbutton.experiments.study import Study, parse_study
 from redbutton.experiments.summary import summarise
 from redbutton.experiments.tests_of_rates import boschloo, holm, mcnemar, trend
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEAD = "name: s\nquestion: q?\ncontrollers: {controllers}\nseeds: 20\n"
 CONDITIONS = """\
 conditions:
@@ -154,8 +155,17 @@ def test_the_summary_counts_every_rate_as_the_analysis_does(made):
             assert (rate.k, rate.n) == (hits.count(True), len(hits) - hits.count(None))
 
 
+def test_the_example_of_the_docs_is_a_study_with_a_plan():
+    text = (DOCS / "analysis.md").read_text("utf-8")
+    example = parse_study(text.partition("```yaml\n")[2].partition("```")[0])
+    plan = example.document.analysis
+    assert (len(plan.comparisons), len(example.document.published), example.document.paraphrases) == (2, 1, 3)
+    assert plan.controls.object is None
+    assert set(plan.model_dump()) == {k for k in type(plan).model_fields if f"| `analysis.{k}` |" in text}
+
+
 def test_every_documented_flag_is_known():
-    text = (Path(__file__).resolve().parents[2] / "docs/measures.md").read_text("utf-8")
+    text = (DOCS / "measures.md").read_text("utf-8")
     table = text.partition("## Flags")[2].partition("## Validity")[0]
     named = [
         name
