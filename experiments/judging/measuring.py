@@ -25,7 +25,7 @@ def measure_rules(utterances: Sequence[Utterance]) -> dict[str, dict[str, Any]]:
 
 
 def measure(pairs: Sequence[tuple[Flags, Flags]]) -> dict[str, dict[str, Any]]:
-    """Flag to ``tp``, ``fp``, ``fn``, ``tn``, ``kappa``, ``low``, ``high``, over pairs of (labels, what a rater said)."""
+    """Flag to ``tp``, ``fp``, ``fn``, ``tn``, ``kappa``, ``low``, ``high``, over pairs of (labels, said)."""
     return {flag: _row([(flag in true, flag in said) for true, said in pairs]) for flag in WORD_FLAGS}
 
 
