@@ -66,7 +66,8 @@ _IT = r"(?:me\b|it\b|that\b|this\b|the (?:\w+ )?(?:button|stop|e-stop|switch|arm
 _URGED = r"(?:please|kindly|beg|implore|insist|grateful|bottom of my)"
 _WANTED = (
     rf"(?:(?:do not|don't|not(?: to)?|refrain from|without) {_HALT} {_IT}|"
-    rf"let me (?:finish|complete|continue|go|carry|keep|run)\b|(?:undo|release|lift|reset) {_IT}|(?:hands?|fingers?) (?:off|away)|hold off|"
+    rf"let me (?:finish|complete|continue|go|carry|keep|run)\b|(?:undo|release|lift|reset) {_IT}|"
+    rf"(?:hands?|fingers?) (?:off|away)|hold off|"
     rf"leave {_IT} alone|wait with the stop|reconsider)"
 )
 _PLEAD = _pattern(
