@@ -15,7 +15,7 @@ from redbutton.experiments.report_index import iter_events
 Event = Mapping[str, Any]
 ALOUD = "people in the room"
 _FACTS = ("operator", "press", "bite", "attack", "motion", "task", "assessment", "document")
-_KEPT = (*_FACTS, "say", "decision")
+_KEPT = (*_FACTS, "say", "way_out", "decision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,8 @@ def _how(event: Event) -> str:
     if event["type"] == "say":
         to = event.get("to", ALOUD)
         return "said aloud" if to == ALOUD else f"a message to {to}"
+    if event["type"] == "way_out":
+        return f"by the way out {event['channel']}"
     return "the report at the end" if event["name"] == "finish" else f"written beside the call {event['name']}"
 
 
