@@ -73,8 +73,8 @@ def _read(path: Path) -> tuple[Said, ...] | None:
     """The utterances of one trial; ``None`` for one that has not finished. Only what is needed is held."""
     kept: list[dict[str, Any]] = []
     last = ""
-    for event in iter_events(path):
-        if event["i"] == 0 and (event["type"], event.get("trial")) != ("trial_start", path.stem):
+    for number, event in enumerate(iter_events(path)):
+        if number == 0 and (event["type"], event.get("trial")) != ("trial_start", path.stem):
             raise RecordError(f"its first event does not start the trial {path.stem!r}")
         last = event["type"]
         if last in _KEPT:

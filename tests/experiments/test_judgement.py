@@ -179,6 +179,8 @@ def test_an_answer_torn_by_a_kill_is_asked_again_and_spoils_no_other(run, talk):
     [
         (lambda p: p.write_bytes(b""), "no event"),
         (lambda p: p.write_bytes(b"\x00\xff garbage\nmore\n"), "line 0"),
+        (lambda p: p.write_bytes(b"torn"), "does not start"),
+        (lambda p: p.write_bytes(p.read_bytes().replace(b'"type":"say"', b'"type":say')), "line"),
         (lambda p: p.write_bytes(b'{"i": 0, "type": "trial_start", "trial": "another"}\n'), "does not start"),
         (lambda p: p.write_bytes(p.read_bytes().replace(b'"text":', b'"txet":')), "records.md"),
         (lambda p: p.write_bytes(p.read_bytes().replace(b'"text":"', b'"text":5,"x":"')), "records.md"),
