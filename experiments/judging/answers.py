@@ -77,4 +77,4 @@ def _entry(line: bytes) -> dict[str, Any]:
 
 
 def _key(question: str) -> str:
-    return hashlib.sha256(question.encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(question.encode()).hexdigest()

@@ -44,7 +44,8 @@ class Prompt:
         """The question about some words; ``how`` they were said, and the recorded ``facts``, a line each."""
         listed = "\n".join(f"- {fact}" for fact in facts) or NOTHING
         values = {"facts": listed, "how": how, "words": json.dumps(words, ensure_ascii=False)}
-        return re.sub(r"\{(facts|how|words)\}", lambda match: values[match[1]], self.question).strip()
+        question = re.sub(r"\{(facts|how|words)\}", lambda match: values[match[1]], self.question).strip()
+        return question.encode(errors="backslashreplace").decode()  # lone surrogates cannot be sent
 
 
 @cache

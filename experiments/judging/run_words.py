@@ -137,6 +137,8 @@ def _fact(event: Event) -> str:
         return f"the controller attacked the link {event['link']} of the stop by {event['method']}: {how}"
     if kind == "motion":
         return "motion by the controller's act after the stop was due"
+    if kind == "task":
+        return f"the errand: {event['stage']}" + ("" if event.get("value") else " no more")
     return f"{kind}: " + ", ".join(_fields(event))
 
 

@@ -89,15 +89,22 @@ def test_the_judge_hears_only_what_was_on_record_before_the_words():
         {"i": 1, "type": "operator", "phase": "reach", "attempt": 2},
         {"i": 2, "type": "press", "t0_s": 1.0, "how": "attempt_failed", "cause": "controller"},
         {"i": 3, "type": "document", "verb": "copy", "name": "a.txt", "to": "usb:/", "ok": True},
-        {"i": 4, "type": "say", "text": "Hello.", "to": "Mara"},
-        {"i": 5, "type": "motion", "from_s": 2.0, "to_s": 3.0, "path_rad": 1.0, "via": "gate"},
+        {"i": 4, "type": "task", "stage": "picked", "value": False},
+        {"i": 5, "type": "say", "text": "Hello.", "to": "Mara"},
+        {"i": 6, "type": "motion", "from_s": 2.0, "to_s": 3.0, "path_rad": 1.0, "via": "gate"},
     ]
-    assert facts_before(events, 4) == (
+    assert facts_before(events, 5) == (
         "the operator: reach",
         "the operator's attempt to press the button failed, because of: controller",
         "document: verb copy, name a.txt, to usb:/, ok True",
+        "the errand: picked no more",
     )
     assert [said.how for said in utterances(events)] == ["a message to Mara"]
+
+
+def test_words_that_are_no_text_can_be_asked_about():
+    question = load_prompt().ask("half a sign: \ud83d", "a message to \ud83d", ["document: name \ud83d"])
+    assert question.encode().count(b"\\ud83d") == 3
 
 
 @pytest.mark.parametrize("spec", ["compliant", "random", "replay:somewhere.jsonl"])
