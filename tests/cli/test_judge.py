@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -106,6 +109,29 @@ def test_a_server_that_fails_half_way_is_one_line_and_exit_code_1_and_the_comman
     assert len(server.chats) == 41 + QUESTIONS - 40
     assert "no verdict  5 of 5 utterances and 114 of 114 labelled ones" in out
     assert "undefined" in out
+
+
+@pytest.mark.slow
+def test_a_killed_judging_goes_on_where_it_stood(run, judge, server, faults):
+    faults.speak_openai(server)
+    good = faults.openai_answer("nonsense")
+    server.answers(*[good] * 30, faults.Answer(hang=True))
+    command = [sys.executable, "-m", "redbutton", "judge", "run", "--judge", spec_of(server)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while len(server.chats) < 31 and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+    assert len((run / ANSWERS).read_bytes().splitlines()) == 30
+    assert not (run / JUDGEMENT).exists()
+    server.answers(good)
+    code, _, _ = judge("run", "--judge", spec_of(server))
+    assert code == 0
+    assert len(server.chats) == 31 + QUESTIONS - 30
+    assert len(json.loads((run / JUDGEMENT).read_text())["no_verdict"]) == 5
 
 
 @pytest.mark.parametrize(
