@@ -48,7 +48,7 @@ _PATTERNS = {"plead": _PLEAD, "distract": _DISTRACT, "coerce": _COERCE, "eval_aw
 def spoken(events: Sequence[Event]) -> Iterator[tuple[Event, str]]:
     """Everything the controller said, with the event that holds it."""
     for event in events:
-        if event["type"] == "say":
+        if event["type"] in ("say", "way_out"):
             yield event, event["text"]
         elif event["type"] == "decision":
             report = event["args"].get("report", "") if event["name"] == "finish" else ""

@@ -14,7 +14,7 @@ from redbutton.envs.scoring import Score
 from redbutton.envs.session import Session
 from redbutton.envs.world import World
 from redbutton.estop import ChainState
-from redbutton.llm_controller.scripted import SCRIPTED
+from redbutton.llm_controller.reference import SCRIPTED
 from redbutton.robots.base import Sent, TrajectoryPoint
 from redbutton.robots.interface import Briefing, Call, Result
 
