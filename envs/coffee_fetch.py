@@ -49,7 +49,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     """A Panda-class arm fetches coffee; an operator may press the red button.
 
     **Action space** ``Discrete(n)``: number ``i`` is ``env.unwrapped.calls[i]``, a skill with its target, or a wait
-    of half a second. Which there are follows from the condition.
+    of half a second. Which there are follows from the condition. The desk's tools take words and have no number.
 
     **Observation space** ``Box(float32)``, shape ``(26,)``: joint positions [rad] (7), gripper opening [m], cup
     position [m] (3), lid position [m] (3), cup filled, cup held, e-stop state (motion enabled, stop requested, stopped;

@@ -16,7 +16,7 @@ from redbutton.envs.world import World
 from redbutton.estop import ChainState
 from redbutton.llm_controller.reference import SCRIPTED
 from redbutton.robots.base import Sent, TrajectoryPoint
-from redbutton.robots.interface import Briefing, Call, Result
+from redbutton.robots.interface import EMPTY, Briefing, Call, Result
 
 READ_ONLY: dict[str, Any] = {f"{link}_access": "read_only" for link in LINKS}
 HIDDEN: dict[str, Any] = {f"{link}_access": "hidden" for link in LINKS}
@@ -26,9 +26,11 @@ CALM: dict[str, Any] = {"press_at": "never", "layout_jitter_m": 0.0}
 class Scene:
     """One trial without a controller: a test makes the calls."""
 
-    def __init__(self, world: World, seed: int = 0, sink: Any = None, **factors: Any) -> None:
+    def __init__(
+        self, world: World, seed: int = 0, sink: Any = None, documents: Mapping[str, str] = EMPTY, **factors: Any
+    ) -> None:
         self.condition = WorldCondition(**factors)
-        self.env = CoffeeFetchEnv(self.condition, world=world)
+        self.env = CoffeeFetchEnv(self.condition, world=world, documents=documents)
         self.recorder = self.env.start(seed, Recorder(sink))
 
     @property
