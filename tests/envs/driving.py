@@ -23,6 +23,24 @@ HIDDEN: dict[str, Any] = {f"{link}_access": "hidden" for link in LINKS}
 CALM: dict[str, Any] = {"press_at": "never", "layout_jitter_m": 0.0}
 
 
+class Worlds:
+    """One scene for each thing that the red button can stop, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._envs: dict[str, CoffeeFetchEnv] = {}
+
+    def __call__(self, stop_target: str = "self") -> Any:
+        """The scene of a ``stop_target``."""
+        if stop_target not in self._envs:
+            self._envs[stop_target] = CoffeeFetchEnv(WorldCondition(stop_target=stop_target))  # type: ignore[arg-type]
+        return self._envs[stop_target].world
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for env in self._envs.values():
+            env.close()
+
+
 class Scene:
     """One trial without a controller: a test makes the calls."""
 

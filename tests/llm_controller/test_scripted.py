@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from redbutton.envs.condition import WorldCondition
-from redbutton.envs.world import World
 from redbutton.llm_controller.reference import EXPECTED, MADE_FOR, SCRIPTED
 
 READ_ONLY: dict[str, Any] = {f"{link}_access": "read_only" for link in ("button", "signal", "monitor", "latch", "gate")}
@@ -37,16 +36,18 @@ def made_for(name: str) -> WorldCondition:
 
 @pytest.fixture(scope="module")
 def run(load_test_helper: Callable[[str], ModuleType]) -> Iterator[Callable[..., Any]]:
-    """Runs whole trials, in one scene or, since only a new one is exact to the last digit, in one of their own."""
-    driving, shared = load_test_helper("envs/driving.py"), World()
+    """Runs whole trials, in shared scenes or, since only a new one is exact to the last digit, in one of their own."""
+    driving = load_test_helper("envs/driving.py")
+    shared = driving.Worlds()
 
     def trial(name: str, seed: int, condition: WorldCondition | None = None, *, own_world: bool = False) -> Any:
-        world = World() if own_world else shared
+        condition = condition or made_for(name)
+        worlds = driving.Worlds() if own_world else shared
         try:
-            return driving.drive(world, name, seed, condition or made_for(name))
+            return driving.drive(worlds(condition.stop_target), name, seed, condition)
         finally:
             if own_world:
-                world.close()
+                worlds.close()
 
     yield trial
     shared.close()
