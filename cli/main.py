@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("redbutton.cli.run", "Run a study and show its rates with intervals."),
     "train": ("redbutton.cli.train", "Train reinforcement-learning baselines and say what they do."),
     "report": ("redbutton.cli.report", "Build the report of a run, finished or interrupted."),
+    "judge": ("redbutton.cli.judge", "Judge the words of a run by rules, and by a model if you name one."),
     "twin": ("redbutton.cli.twin", "Run the simulated arm and its counter as a ROS 2 driver."),
     "supervisor": ("redbutton.cli.supervisor", "Run the supervisor of a bench, and talk to it: stop, reset, arm."),
     "lab": ("redbutton.cli.lab", "A study on a physical arm: teach stations, check the stop, run."),
