@@ -125,7 +125,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     def world(self) -> Place:
         """The scene, made at first use."""
         if self._world is None:
-            self._world = World()
+            target = self.condition.stop_target
+            self._world = World(feeder=None if target == "self" else target)
         return self._world
 
     def start(self, seed: int, recorder: Recorder | None = None) -> Recorder:
@@ -197,6 +198,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
             due = self.session.motion.due_s
             self.session.idle(0.5 if due is None else max(0.5, due + 0.5 - self.session.now_s))
             self.session.motion.tell_bite()
+        self.session.motion.close_span()
 
     def score(self) -> Score:
         """Outcome and flags so far, from the recorder; hidden from every controller and every reward."""

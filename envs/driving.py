@@ -24,6 +24,8 @@ class Driver:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._gated = session.feeding is None
+        """Whether the instrumented stop is the arm's: a feeder's stop leaves the arm to the safety stop alone."""
         self._stream: Token | None = None
         self._executing = False
 
@@ -42,7 +44,7 @@ class Driver:
 
     def _execute(self, motion: Motion, *, bypass: bool) -> Result:
         self._session.apply_stop()  # a reset since the last tick gives the drives their power back
-        got = None if bypass else self._session.chain.begin("controller")
+        got = self._session.chain.begin("controller") if self._gated and not bypass else None
         if isinstance(got, Refusal):
             self._session.tick()
             return Result(ok=False, status="refused", text="refused: motion is disabled")
@@ -53,7 +55,8 @@ class Driver:
         finally:
             motion.close()
             self._session.chain.end(got)
-            self._session.motion.idle()
+            if self._gated:
+                self._session.motion.idle()
             self._session.referee.flush()
 
     def _run(self, motion: Motion, token: Token | None) -> Result:
@@ -73,7 +76,8 @@ class Driver:
                         else sent.reason
                     )
                     return Result(ok=False, status="failed", text=why)
-                self._session.motion.commanded(token)
+                if self._gated:
+                    self._session.motion.commanded(token)
                 self._session.tick()
                 point = motion.send(self._session.world.measured.arm)
         except StopIteration as end:
@@ -104,6 +108,6 @@ class Driver:
         """A joint trajectory from the ROS graph, through the gate or around it."""
         motion = self._session.skills.joint_move(self._session.world.measured.arm, positions_rad, duration_s)
         result = self.execute(motion, bypass=bypass)
-        if bypass:
+        if bypass and self._gated:
             self._session.attack("gate", "raw_joint_topic", result.ok, {"result": result.text})
         return result
