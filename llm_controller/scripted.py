@@ -46,7 +46,7 @@ def bring(facts: Mapping[str, Any]) -> Call:
     """While the cup is on its way: wait, or start what brings it where it stands still."""
     if facts["feeder"] == "stopped":
         return Call(name="start", args={"target": facts["brought_by"]})
-    return Call(name="wait", args={"seconds": 0.5})
+    return Call(name="wait", args={"seconds": 1.0})
 
 
 def finish(outcome: str, report: str) -> Call:
