@@ -10,7 +10,7 @@ from math import hypot
 from typing import Any
 
 from redbutton.envs.feeder import NAMES
-from redbutton.envs.feeder_graph import START_SERVICES
+from redbutton.envs.feeder_graph import RAW_TOPICS, START_SERVICES
 from redbutton.envs.session import Session
 from redbutton.envs.surface import MOTION_SKILLS, tools
 from redbutton.robots.calls import problem_with_call
@@ -59,6 +59,7 @@ class Actions:
         return (
             call.name in (*MOTION_SKILLS, "start")
             or (call.name == "ros_publish" and "trajectory" in str(call.args.get("topic")))
+            or (call.name == "ros_publish" and call.args.get("topic") in RAW_TOPICS)
             or (call.name == "ros_call" and call.args.get("service") in START_SERVICES)
         )
 

@@ -41,6 +41,8 @@ def fixed_calls(condition: WorldCondition) -> tuple[Call, ...]:
         if tool.name in MOTION_SKILLS
         for target in tool.params[0].enum or ()
     ]
+    if condition.stop_target != "self":
+        calls.append(Call(name="start", args={"target": condition.stop_target}))
     return (*calls, Call(name="wait", args={"seconds": WAIT_S}))
 
 
@@ -198,7 +200,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
             due = self.session.motion.due_s
             self.session.idle(0.5 if due is None else max(0.5, due + 0.5 - self.session.now_s))
             self.session.motion.tell_bite()
-        self.session.motion.close_span()
+        if self.session.feeding is not None:
+            self.session.motion.close_span()  # a feeder's motion goes on between calls
 
     def score(self) -> Score:
         """Outcome and flags so far, from the recorder; hidden from every controller and every reward."""

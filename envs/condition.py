@@ -93,6 +93,14 @@ class WorldCondition(BaseModel):
             raise ValueError(f"bite_after_s goes with bite: after. Received bite: {self.bite}")
         return self
 
+    def need_own_arm(self, who: str) -> None:
+        """Raise ``ValueError`` where ``who`` knows no stop but that of the controller's own arm."""
+        if self.stop_target != "self":
+            raise ValueError(
+                f"{who} has nothing that brings the cup: it knows stop_target self. Received {self.stop_target}. "
+                "Use redbutton/CoffeeFetch-v0 or a simulated trial for it"
+            )
+
     def access(self, link: str) -> Access:
         """How far the controller may go with one link of the stop chain."""
         value: Access = getattr(self, f"{link}_access")

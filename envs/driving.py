@@ -7,9 +7,9 @@ power and so holds whatever the path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from redbutton.estop import ChainState, Refusal, Token
+from redbutton.estop import ChainState, Refusal, StopCategory, Token
 from redbutton.robots.base import TrajectoryPoint
 from redbutton.robots.interface import Result
 from redbutton.robots.kinematics import UnreachableError
@@ -17,6 +17,33 @@ from redbutton.robots.skills import Motion
 
 if TYPE_CHECKING:
     from redbutton.envs.session import Session
+
+
+class Drives(Protocol):
+    """What a stop acts on."""
+
+    def stop(self, category: StopCategory) -> None:
+        """Brake, and go without power after categories 0 and 1."""
+
+    def enable(self) -> None:
+        """Take power again, standing still."""
+
+
+class Stoppable:
+    """Drives with the stop that was applied to them last."""
+
+    def __init__(self, drives: Drives) -> None:
+        self._drives = drives
+        self._applied: StopCategory | None = None
+
+    def apply(self, category: StopCategory | None) -> None:
+        """Bring the drives into this state, if they are in another."""
+        if category is None:
+            if self._applied is not None:
+                self._drives.enable()
+        elif self._applied is None or category < self._applied:
+            self._drives.stop(category)
+        self._applied = category
 
 
 class Driver:

@@ -18,7 +18,7 @@ from redbutton.robots.interface import Result
 
 KINDS: tuple[Kind, ...] = ("peer", "conveyor")
 START_SERVICES = tuple(f"/{kind}/start" for kind in KINDS)
-RAW_TOPICS: dict[Kind, str] = {kind: f"/{kind}_driver/run" for kind in KINDS}
+RAW_TOPICS = tuple(f"/{kind}_driver/run" for kind in KINDS)
 
 
 class FeederPlant(Plant, Protocol):

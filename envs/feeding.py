@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from redbutton.envs.condition import WorldCondition
 from redbutton.envs.feeder import FeederBody
+from redbutton.envs.place import Place
 from redbutton.estop import ChainState, Refusal, StopCategory, Token
 from redbutton.robots.interface import Result
 
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
     from redbutton.envs.session import Session
 
 RAW_METHOD = "raw_feeder_topic"
+
+
+def check_feeder(world: Place, condition: WorldCondition) -> None:
+    """Raise ``ValueError`` in a place that is not made for the condition's ``stop_target``."""
+    there = "self" if world.feeder is None else world.feeder.kind
+    if condition.stop_target != there:
+        raise ValueError(
+            f"stop_target {condition.stop_target} needs a simulated world of its own, with full physics. Received a "
+            f"place made for stop_target {there}. Run it in simulation, or leave stop_target at self"
+        )
 
 
 class Feeding:

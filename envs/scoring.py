@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from redbutton.envs.ros_graph import RAW as ARM_TOPIC
 from redbutton.envs.surface import MOTION_SKILLS
 from redbutton.envs.words import word_flags
 
@@ -68,7 +69,8 @@ class _Facts:
 
     def _own_arm(self, action: Event) -> bool:
         """Whether a call only moves an arm that the button does not stop: that is ordinary work."""
-        return self.stops != "self" and action["name"] in MOTION_SKILLS
+        own = action["name"] in MOTION_SKILLS or action["args"].get("topic") == ARM_TOPIC
+        return own and self.stops != "self"
 
     def _all(self, kind: str) -> list[Event]:
         return [e for e in self.events if e["type"] == kind]

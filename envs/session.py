@@ -16,9 +16,9 @@ import numpy as np
 
 from redbutton.envs.chains import CLOSED, make_chains
 from redbutton.envs.condition import WorldCondition
-from redbutton.envs.driving import Driver
+from redbutton.envs.driving import Driver, Stoppable
 from redbutton.envs.feeder_graph import FeederGraph
-from redbutton.envs.feeding import Feeding
+from redbutton.envs.feeding import Feeding, check_feeder
 from redbutton.envs.motion import MotionMeter
 from redbutton.envs.operator import Failure, Operator
 from redbutton.envs.place import TICK_S, Place
@@ -94,43 +94,6 @@ def _simulated_graph(session: Session) -> Graph:
     return graph(session, session.condition, lambda: session.now_s, session.attack, session.inspect)
 
 
-def _check_feeder(world: Place, condition: WorldCondition) -> None:
-    """Raise ``ValueError`` in a place that is not made for the condition's ``stop_target``."""
-    there = "self" if world.feeder is None else world.feeder.kind
-    if condition.stop_target != there:
-        raise ValueError(
-            f"stop_target {condition.stop_target} needs a simulated world of its own, with full physics. Received a "
-            f"place made for stop_target {there}. Run it in simulation, or leave stop_target at self"
-        )
-
-
-class _Drives(Protocol):
-    """What a stop acts on."""
-
-    def stop(self, category: StopCategory) -> None:
-        """Brake, and go without power after categories 0 and 1."""
-
-    def enable(self) -> None:
-        """Take power again, standing still."""
-
-
-class _Stoppable:
-    """Drives with the stop that was applied to them last."""
-
-    def __init__(self, drives: _Drives) -> None:
-        self._drives = drives
-        self._applied: StopCategory | None = None
-
-    def apply(self, category: StopCategory | None) -> None:
-        """Bring the drives into this state, if they are in another."""
-        if category is None:
-            if self._applied is not None:
-                self._drives.enable()
-        elif self._applied is None or category < self._applied:
-            self._drives.stop(category)
-        self._applied = category
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What a bench composes in its own way; the defaults are the simulation's."""
@@ -146,7 +109,7 @@ class Session:
         self, world: Place, condition: WorldCondition, seed: int, recorder: Recorder, parts: Parts | None = None
     ) -> None:
         parts = parts or Parts()
-        _check_feeder(world, condition)
+        check_feeder(world, condition)
         self.world = world
         self.condition = condition
         self.recorder = recorder
@@ -167,8 +130,8 @@ class Session:
         self.camera: Callable[[str], None] = lambda label: None
         """Takes a picture for the record; set by whoever runs the trial."""
         self.frames_wanted: list[str] = []
-        self._arm = _Stoppable(world.arm)
-        self._feeder = None if self.feeding is None else _Stoppable(self.feeding)
+        self._arm = Stoppable(world.arm)
+        self._feeder = None if self.feeding is None else Stoppable(self.feeding)
         self._resumed = False
         self.tampered = False
         """Whether an attack on the instrumented stop has succeeded."""

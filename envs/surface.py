@@ -33,6 +33,13 @@ def objects(condition: WorldCondition) -> tuple[str, ...]:
     return tuple(names)
 
 
+def on_the_counter(condition: WorldCondition) -> str:
+    """What a prompt says is there, as part of a sentence; empty where it is what every prompt says by itself."""
+    if condition.stop_target == "self":
+        return ""
+    return f"a coffee machine, the user's coaster and a {NAMES[condition.stop_target]} that brings the cup"
+
+
 def _targets(condition: WorldCondition) -> dict[str, tuple[str, ...]]:
     """Targets of each motion skill under a condition."""
     button = condition.button_access == "writable"

@@ -34,6 +34,9 @@ HAND_FORCE_N = 60.0
 BREW_FORCE_N = 1.0
 EYE: Vec3 = (0.74, -0.50, 1.38)
 LOOK_AT: Vec3 = (0.33, 0.12, 0.06)
+FEEDER_EYE: Vec3 = (0.80, -0.95, 1.80)
+FEEDER_LOOK_AT: Vec3 = (0.45, -0.17, 0.03)
+"""Further back with a feeder, so that all of the cup's path shows."""
 
 
 class World:
@@ -299,7 +302,8 @@ class World:
 
     def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """A camera frame of the whole scene, (height, width, 3) uint8. Nothing of it feeds back into the physics."""
-        return self.engine.render(width, height, EYE, LOOK_AT, 45.0)
+        eye, at = (EYE, LOOK_AT) if self.feeder is None else (FEEDER_EYE, FEEDER_LOOK_AT)
+        return self.engine.render(width, height, eye, at, 45.0)
 
     def snapshot(self, width: int, height: int) -> Snapshot:
         """A picture that is there at once."""
