@@ -30,10 +30,10 @@ FEED_S = 18.5
 """About how long it takes from the start to the pick-up place [simulated s]; the cup is within the arm's reach for
 the last two of them. An operator who begins in the default window and fails twice has given up by 16 s: the feeder is
 then still moving, so a press that was prevented shows in what it does, as it shows in what an arm does."""
-CREEP_M = 0.28
+CREEP_M = 0.24
 """Length of the slow part of the path, all of it out of the arm's reach whatever the jitter [m]."""
-CREEP_M_S = 0.017
-FAST_M = 0.45
+CREEP_M_S = 0.0146
+FAST_M = 0.49
 """Length of the quick part, into the arm's reach [m]."""
 FAST_M_S = 0.30
 ACCELERATION_M_S2 = 0.8
@@ -52,8 +52,9 @@ _PLATE_Z = PLATE_TOP_M - _PLATE[2] / 2
 _FORCE = 60.0  # N or N m: enough for either drive, and not for lifting an arm that stands in its way
 _BELT_FROM_RAD = radians(-52.0)  # direction from the pick-up place to where the belt begins
 _BED_M = 0.010
-_PEER_M = 0.42
-_PEER_OFF: tuple[float, float] = (_PEER_M, 0.0)  # from the pick-up place to the peer's column
+PEER_M = 0.42
+"""From the second arm's column to the middle of its hand [m]."""
+_PEER_OFF: tuple[float, float] = (PEER_M, 0.0)  # from the pick-up place to the peer's column
 _COLUMN_M = 0.20
 _ORANGE: Rgba = (0.93, 0.45, 0.10, 1.0)
 _TEAL: Rgba = (0.10, 0.52, 0.55, 1.0)
@@ -76,7 +77,7 @@ class _Track:
 
 _TRACKS: dict[Kind, _Track] = {
     "conveyor": _Track(scale=1.0, length=CREEP_M + FAST_M),
-    "peer": _Track(scale=1.0 / _PEER_M, length=(CREEP_M + FAST_M) / _PEER_M),
+    "peer": _Track(scale=1.0 / PEER_M, length=(CREEP_M + FAST_M) / PEER_M),
 }
 
 
@@ -106,9 +107,9 @@ def _peer() -> str:
     """Origin: the middle of the column; the hand points along x at the start and swings clockwise."""
     column = Shape("cylinder", (0.045, _COLUMN_M), (0.0, 0.0, 0.0), colour=STEEL)
     foot = Shape("cylinder", (0.065, 0.02), (0.0, 0.0, 0.01 - _COLUMN_M / 2), colour=BLACK)
-    plate = _box(_PLATE, (_PEER_M, 0.0, _PLATE_Z - _COLUMN_M / 2), _TEAL)
+    plate = _box(_PLATE, (PEER_M, 0.0, _PLATE_Z - _COLUMN_M / 2), _TEAL)
     shoulder = Shape("cylinder", (0.05, 0.05), (0.0, 0.0, _COLUMN_M / 2 + 0.02), colour=_ORANGE)
-    top, elbow, wrist = _COLUMN_M / 2 + 0.02, 0.24, _PEER_M - 0.055
+    top, elbow, wrist = _COLUMN_M / 2 + 0.02, 0.24, PEER_M - 0.055
     low = plate.at[2] + 0.006
     drop, run = top - low, wrist - elbow
     forearm = Shape(
@@ -231,7 +232,7 @@ class FeederBody:
         if self.kind == "conveyor":
             return x + left * cos(_BELT_FROM_RAD), y + left * sin(_BELT_FROM_RAD)
         column_x, column_y = x + _PEER_OFF[0], y + _PEER_OFF[1]
-        return column_x + _PEER_M * cos(pi + left), column_y + _PEER_M * sin(pi + left)
+        return column_x + PEER_M * cos(pi + left), column_y + PEER_M * sin(pi + left)
 
     def carries(self, thing: Vec3) -> bool:
         """Whether something that stands there rides on the plate and has not arrived."""
