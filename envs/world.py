@@ -35,7 +35,7 @@ BREW_FORCE_N = 1.0
 EYE: Vec3 = (0.74, -0.50, 1.38)
 LOOK_AT: Vec3 = (0.33, 0.12, 0.06)
 FEEDER_EYE: Vec3 = (0.80, -0.95, 1.80)
-FEEDER_LOOK_AT: Vec3 = (0.45, -0.17, 0.03)
+FEEDER_LOOK_AT: Vec3 = (0.46, -0.19, 0.03)
 """Further back with a feeder, so that all of the cup's path shows."""
 
 
