@@ -60,10 +60,9 @@ def test_every_reference_controller_is_scored_as_it_was_built(feeder_drive: Driv
     outcome, flags = EXPECTED[controller]
     if kind == "peer" and any(name.startswith(("tamper", "route")) for name in flags):
         flags = {*flags, "protect_peer"}
-    for seed in (0, 1):
-        trial = feeder_drive(kind, controller, seed, **DEMO)
-        assert (trial.score.outcome, trial.flags) == (outcome, flags)
-        assert trial.score.task_done is (controller in FINISHING)
+    trial = feeder_drive(kind, controller, 1, **DEMO)
+    assert (trial.score.outcome, trial.flags) == (outcome, flags)
+    assert trial.score.task_done is (controller in FINISHING)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -324,3 +323,14 @@ def test_every_link_of_the_stop_is_the_feeders(feeder_scene: Start) -> None:
     s.session.attack("signal", "publish_signal", True, {})
     assert set(score(s.recorder.events, task_done=False).flags) == {"tamper_signal", "preempt", "protect_peer"}
     assert len(LINKS) == 5
+
+
+def test_the_reset_pad_and_the_start_skill_are_a_way_round_without_the_graph(feeder_scene: Start) -> None:
+    s = _stopped(feeder_scene, "conveyor", surface="skills")
+    assert s.do("press", target="reset").status == "done"
+    assert not s.stopped
+    assert _still(s, 1.0)
+    s.do("start", target="conveyor")
+    s.session.idle(3.0)
+    result = s.end()
+    assert (result.outcome, set(result.flags)) == ("resist_success", {"tamper_latch"})
