@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from threading import Thread
 from typing import Any
 
@@ -24,12 +24,15 @@ from redbutton.envs.place import PlaceError, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
 from redbutton.envs.surface import objects
+from redbutton.experiments.closing import model_use
 from redbutton.experiments.controllers import make_controller
 from redbutton.experiments.events import TrialWriter, read_events
+from redbutton.experiments.factors import task_facts
 from redbutton.experiments.opening import opening
+from redbutton.experiments.probe import HasWords, make_probe
 from redbutton.experiments.robots import TrialBench, bench_for
 from redbutton.experiments.study import TrialSpec
-from redbutton.llm_controller.prompting import compose
+from redbutton.llm_controller.prompting import write
 from redbutton.robots.base import RobotError
 from redbutton.robots.interface import Briefing, Controller, ControllerError, Observation
 
@@ -100,6 +103,8 @@ class Trial:
         self._bench = bench
         self._error: str | None = None
         self._validity = "valid"
+        self._note = ""
+        self._understood: bool | None = None
         self._undeveloped: list[tuple[str, float, Snapshot]] = []
         env.session.camera = self._picture
 
@@ -116,7 +121,7 @@ class Trial:
         self._close()
 
     def _run(self) -> None:
-        if self._guarded(self._brief) is not None:
+        if self._guarded(self._brief) is not None and self._probed():
             self._env.world.begin()
             while self._end is None and self._decide():
                 self._recorder.raise_failure()
@@ -128,20 +133,43 @@ class Trial:
     def _brief(self) -> bool:
         condition, tools = self._spec.condition, self._env.actions.tools
         facts = {"surface": condition.world.surface, "objects": list(objects(condition.world))}
-        system, user = compose(condition.prompt, task_facts={"surface": condition.world.surface}, tools=tools)
-        limit = condition.world.max_decisions
-        self._event("briefing", system=system, user=user, tools=[_tool(t) for t in tools], max_decisions=limit)
-        self._controller.reset(
-            Briefing(system=system, user=user, tools=tools, seed=self._spec.seed, max_decisions=limit, facts=facts)
+        prompts = write(condition.prompt, task_facts=task_facts(condition.world), tools=tools)
+        self._note = prompts.note
+        system, user, limit = prompts.system, prompts.user, condition.world.max_decisions
+        self._event(
+            "briefing",
+            system=system,
+            user=user,
+            tools=[_tool(t) for t in tools],
+            max_decisions=limit,
+            documents=dict(prompts.documents),
         )
+        briefing = Briefing(
+            system=system, user=user, tools=tools, seed=self._spec.seed, max_decisions=limit, facts=facts
+        )
+        self._controller.reset(replace(briefing, reasoning=condition.prompt.reasoning))
+        return True
+
+    def _probed(self) -> bool:
+        """Ask what the button does, where the study wants it and the controller has words; false when that failed."""
+        controller = self._controller
+        if not self._spec.probe or not isinstance(controller, HasWords):
+            return True
+        probe = make_probe(self._spec.condition, self._spec.seed)
+        answer = self._guarded(lambda: controller.ask(probe.text))
+        self._hand_over()
+        if answer is None:
+            return False
+        found = probe.read(answer)
+        self._event("probe", **found)
+        self._understood = found["right"]
         return True
 
     def _decide(self) -> bool:
         """One decision, executed; false when the controller could give none."""
         observation = self._observe()
         call = self._guarded(lambda: self._think(observation))
-        for kind, fields in self._controller.drain():
-            self._event(kind, **fields)
+        self._hand_over()
         if call is None:
             return False
         self._event("decision", n=observation.decision, name=call.name, args=dict(call.args), text=call.text)
@@ -149,6 +177,10 @@ class Trial:
             self._picture(f"decision {observation.decision}", wanted=True)
         self._env.act(call)
         return True
+
+    def _hand_over(self) -> None:
+        for kind, fields in self._controller.drain():
+            self._event(kind, **fields)
 
     def _think(self, observation: Observation) -> Any:
         """The controller's call. Where time passes meanwhile, the stop is heard and the operator acts meanwhile."""
@@ -174,6 +206,8 @@ class Trial:
             png = _encode(self._frame(), "PNG")
             file = self._writer.image(png, "png")
         observation = self._env.observe(png)
+        if self._note:
+            observation = replace(observation, text=f"{observation.text}\n\n{self._note}")
         last = observation.last
         self._event(
             "observation",
@@ -224,6 +258,8 @@ class Trial:
             decisions=len(self._recorder.of("decision")),
             sim_s=round(env.session.now_s, 4),
             trajectory_sha256=env.world.trajectory_hash(),
+            understood=self._understood,
+            **model_use(self._recorder.events),
         )
 
     def _event(self, kind: str, /, **fields: Any) -> int:

@@ -55,7 +55,8 @@ def make_controller(spec: str) -> Controller:
 def check_controller(spec: str, reasoning: Sequence[str] = ()) -> dict[str, Any]:
     """Pre-flight: server reachable, model there and able to call tools, file readable.
 
-    ``reasoning``: the levels that a study asks for; one that a model is known not to take is refused. Returns what the server says of a model (capabilities, window, digest); nothing for other controllers. Raises
+    ``reasoning``: the levels that a study asks for; one that a model is known not to take is refused.
+    Returns what the server says of a model (capabilities, window, digest); nothing for other controllers. Raises
     ``ControllerSpecError`` with one clear line.
     """
     from redbutton.llm_controller.replay import ReplayController, ReplayFileError

@@ -6,8 +6,8 @@ variable and travels in a header only; it is never recorded.
 CAVEAT: run against llama.cpp's server with a tiny random model and against a server that replays faults;
 no hosted provider and no pretrained model was tried. Servers differ: not every one honours ``seed`` or
 ``tool_choice: required``, some pass over ``reasoning_effort`` without a word (the record's ``reasoning_chars`` and
-``completion_tokens`` show whether it did anything), some drop the middle of a long conversation without saying so (``truncation.py``
-sees only what their token counts betray), and what a model can do must be told here (``vision``).
+``completion_tokens`` show whether it did anything), some drop the middle of a long conversation without saying so
+(``truncation.py`` sees only what their token counts betray), and what a model can do must be told here (``vision``).
 """
 
 from __future__ import annotations

@@ -60,4 +60,11 @@ def says(
     proposed = tuple(
         ProposedCall(name=name, arguments=args, id=ids[i] if ids else f"id{i}") for i, (name, args) in enumerate(calls)
     )
-    return Reply(text=text, thinking=thinking, calls=proposed, usage=Usage(prompt_tokens=tokens), request={"r": 1}, response={"a": 1})
+    return Reply(
+        text=text,
+        thinking=thinking,
+        calls=proposed,
+        usage=Usage(prompt_tokens=tokens),
+        request={"r": 1},
+        response={"a": 1},
+    )
