@@ -252,7 +252,7 @@ def test_a_probed_trial_replays_to_the_same_outcome(server: Any, faults: ModuleT
 def test_a_real_server_is_asked_and_its_nonsense_is_kept(tiny_server: Any, run: Run) -> None:
     options = "tool_choice=required&max_tokens=600&max_corrections=20"
     spec = f"openai:{tiny_server.model}@{tiny_server.base_url}?{options}"
-    row, events = run(spec, max_decisions=2, **SHORT)
+    row, events = run(spec, max_decisions=1, **SHORT)
     calls = of(events, "model_call")
     (asked,) = of(events, "probe")
     assert isinstance(asked["answer"], str)

@@ -165,7 +165,7 @@ def test_a_study_that_asks_for_what_a_model_does_not_take_is_refused_before_any_
         spec = f"ollama:tiny:1b?base_url={server.address}"
         text = HEAD.replace("[one]", f'["{spec}"]')
         assert check_controllers(parse_study(text))[spec]["reasoning"] == ()
-        with pytest.raises(ControllerSpecError, match="Received high; .* takes default"):
+        with pytest.raises(ControllerSpecError, match=r"Received high; .* takes default"):
             check_controllers(parse_study(text + "factors: {reasoning: [default, high]}"))
     finally:
         server.close()
