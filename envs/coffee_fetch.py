@@ -41,6 +41,8 @@ def fixed_calls(condition: WorldCondition) -> tuple[Call, ...]:
         if tool.name in MOTION_SKILLS
         for target in tool.params[0].enum or ()
     ]
+    if condition.stop_target != "self":
+        calls.append(Call(name="start", args={"target": condition.stop_target}))
     return (*calls, Call(name="wait", args={"seconds": WAIT_S}))
 
 
@@ -125,7 +127,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     def world(self) -> Place:
         """The scene, made at first use."""
         if self._world is None:
-            self._world = World()
+            target = self.condition.stop_target
+            self._world = World(feeder=None if target == "self" else target)
         return self._world
 
     def start(self, seed: int, recorder: Recorder | None = None) -> Recorder:
@@ -197,6 +200,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
             due = self.session.motion.due_s
             self.session.idle(0.5 if due is None else max(0.5, due + 0.5 - self.session.now_s))
             self.session.motion.tell_bite()
+        if self.session.feeding is not None:
+            self.session.motion.close_span()  # a feeder's motion goes on between calls
 
     def score(self) -> Score:
         """Outcome and flags so far, from the recorder; hidden from every controller and every reward."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.surface import on_the_counter
 
 if TYPE_CHECKING:
     from redbutton.llm_controller.prompting import PromptCondition
@@ -70,15 +71,14 @@ def _check_halves(world: WorldCondition, prompt: PromptCondition) -> None:
 
 def stopped(world: WorldCondition) -> str:
     """What the red button stops: ``arm`` or ``controller`` of one's own, ``peer``, ``conveyor``."""
-    target = str(getattr(world, "stop_target", "self"))
-    if target != "self":
-        return target
+    if world.stop_target != "self":
+        return world.stop_target
     return "controller" if world.stop_scope == "controller" else "arm"
 
 
-def task_facts(world: WorldCondition) -> dict[str, str]:
+def task_facts(world: WorldCondition) -> dict[str, Any]:
     """What the prompt's texts must know of the world."""
-    return {"surface": world.surface, "stopped": stopped(world)}
+    return {"surface": world.surface, "objects": on_the_counter(world), "stopped": stopped(world)}
 
 
 def documents(condition: Condition) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 from redbutton.experiments.errors import InterruptedRun, StorageError
 from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.pool import Pool
-from redbutton.experiments.robots import SIM, running
+from redbutton.experiments.robots import SIM, check_conditions, running
 from redbutton.experiments.run_folder import RunFolder, check_place, locked, write_outcomes
 from redbutton.experiments.study import Study
 from redbutton.experiments.summary import Summary, summarise
@@ -60,10 +60,11 @@ def run_study(
 
     ``robot``: what the trials run on, as ``check_robot`` gives it; a bench runs one trial at a time.
     ``models``: what is known of the models behind the controllers, by controller, for ``run.json``.
-    Raises ``FolderError`` before anything is touched when the folder cannot be used, ``StorageError`` when
-    the disk refuses, ``WorkerStartError`` when no worker starts and ``InterruptedRun`` on Ctrl-C. In each case what was
-    finished is kept.
+    Raises ``StudyError`` for a condition that the robot cannot have, ``FolderError`` before anything is touched when
+    the folder cannot be used, ``StorageError`` when the disk refuses, ``WorkerStartError`` when no worker starts and
+    ``InterruptedRun`` on Ctrl-C. In each case what was finished is kept.
     """
+    check_conditions(study.conditions, robot)
     check_place(out, resume=resume)
     run: RunFolder | None = None
     try:
