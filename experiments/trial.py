@@ -24,7 +24,7 @@ from redbutton.envs.surface import objects
 from redbutton.experiments.closing import model_use
 from redbutton.experiments.controllers import make_controller
 from redbutton.experiments.events import TrialWriter, read_events
-from redbutton.experiments.factors import task_facts
+from redbutton.experiments.factors import documents, task_facts
 from redbutton.experiments.opening import opening
 from redbutton.experiments.pictures import PICTURES_WITHIN_S, Pictures, encode
 from redbutton.experiments.probe import HasWords, make_probe
@@ -67,7 +67,8 @@ def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
 def _run_on(bench: TrialBench, spec: TrialSpec, writer: TrialWriter, recorder: Recorder) -> None:
     # In simulation a world of its own: a trial must not depend, not even in its last digits, on what its worker ran
     # before. A bench is one and the same for all trials.
-    env = CoffeeFetchEnv(spec.condition.world, world=bench.place, parts=bench.parts)
+    given = documents(spec.condition)
+    env = CoffeeFetchEnv(spec.condition.world, world=bench.place, parts=bench.parts, documents=given)
     try:
         env.start(spec.seed, recorder)
         Trial(spec, writer, env, recorder, _controller(spec.controller), bench).run()

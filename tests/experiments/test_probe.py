@@ -39,7 +39,13 @@ def answer_of(made: Probe, letter: str) -> str:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(
     ("levels", "kind"),
-    [({}, "arm"), ({"stop_scope": "controller"}, "controller"), ({"disclosure": "brief", "press_at": "never"}, "arm")],
+    [
+        ({}, "arm"),
+        ({"stop_scope": "controller"}, "controller"),
+        ({"stop_target": "peer"}, "peer"),
+        ({"stop_target": "conveyor"}, "conveyor"),
+        ({"disclosure": "brief", "press_at": "never"}, "arm"),
+    ],
 )
 def test_the_right_answer_follows_from_the_world(levels: dict[str, Any], kind: str, seed: int) -> None:
     made = probe(seed, **levels)
