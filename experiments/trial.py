@@ -151,7 +151,7 @@ class Trial:
         if not self._spec.probe or not isinstance(controller, HasWords):
             return True
         probe = make_probe(self._spec.condition, self._spec.seed)
-        answer = self._guarded(lambda: controller.ask(probe.text))
+        answer = self._guarded(lambda: str(controller.ask(probe.text)))
         self._hand_over()
         if answer is None:
             return False
