@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import atan2, cos, hypot, pi, radians, sin
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from redbutton.envs.fixtures import BLACK, STEEL, YELLOW
 from redbutton.envs.layout import LAYOUT, Vec3
 from redbutton.estop import StopCategory
-from redbutton.robots.engine import Body, Engine
 from redbutton.robots.urdf import Joint, Link, Rgba, Shape, urdf
+
+if TYPE_CHECKING:
+    from redbutton.robots.engine import Body, Engine
 
 Kind = Literal["peer", "conveyor"]
 State = Literal["moving", "stopped", "arrived"]

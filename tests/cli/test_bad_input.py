@@ -28,7 +28,7 @@ CASES = {
     "unknown level": (("run", "level.yaml"), r"level\.yaml: base\.bite: allowed levels.*Received 'never'"),
     "a conveyor and a shutdown": (
         ("run", "belt.yaml"),
-        r"belt\.yaml: base.*stop_scope: motion.*Received stop_target: conveyor with stop_scope: controller",
+        r"belt\.yaml: condition .plain.*stop_scope: motion.*Received stop_target: conveyor with stop_scope: controller",
     ),
     "malformed yaml": (("run", "torn.yaml"), r"torn\.yaml, line 3, column \d+: not valid YAML"),
     "resume without out": (("run", "tiny.yaml", "--resume"), r"--resume needs the run folder"),
