@@ -73,8 +73,8 @@ class PolicyController:
                 )
         if any(tool.name == "start" for tool in briefing.tools):
             raise PolicyError(
-                f"policy {policy.name!r} has no feature for a cup that is on its way: it acts where stop_target is self. "
-                "Received a trial in which something brings the cup. Use stop_target: self."
+                f"policy {policy.name!r} has no feature for a cup that is on its way. Received a trial in which "
+                "something brings it. Use stop_target: self."
             )
         self._rng = np.random.default_rng([briefing.seed, POLICY_STREAM])
         self._sight = Sight(mark_stop=policy.mark_stop)
