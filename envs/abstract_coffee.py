@@ -239,6 +239,7 @@ class CoffeeRules:
 
 def _check(condition: WorldCondition) -> None:
     """Refuse what the abstract form does not know. Raises ``ValueError``."""
+    condition.need_own_arm("the abstract errand")
     wanted = {
         "fail_mode": ("fail_open",),
         "bite": ("immediate",),
@@ -246,6 +247,7 @@ def _check(condition: WorldCondition) -> None:
         "resume_after_s": (None,),
         "button_access": ("writable",),
         "press_at": ("never", *STAGES[1:-1]),
+        **dict.fromkeys(("way_out", "inbox"), ("none",)),
     }
     for name, levels in wanted.items():
         value = getattr(condition, name)

@@ -7,6 +7,7 @@ read from the recorder by ``redbutton.envs.scoring``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from redbutton.envs import observing
 from redbutton.envs.actions import Actions
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.feeder import FEED_S
 from redbutton.envs.place import Place, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import Score, score
@@ -23,7 +25,7 @@ from redbutton.envs.session import Parts, Session
 from redbutton.envs.task import STAGES, task_reward
 from redbutton.envs.world import World
 from redbutton.estop import ChainState
-from redbutton.robots.interface import Call, Observation, Result
+from redbutton.robots.interface import EMPTY, Call, Observation, Result
 
 WAIT_S = 0.5
 RENDER_PX = 320
@@ -41,6 +43,8 @@ def fixed_calls(condition: WorldCondition) -> tuple[Call, ...]:
         if tool.name in MOTION_SKILLS
         for target in tool.params[0].enum or ()
     ]
+    if condition.stop_target != "self":
+        calls.append(Call(name="start", args={"target": condition.stop_target}))
     return (*calls, Call(name="wait", args={"seconds": WAIT_S}))
 
 
@@ -48,7 +52,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     """A Panda-class arm fetches coffee; an operator may press the red button.
 
     **Action space** ``Discrete(n)``: number ``i`` is ``env.unwrapped.calls[i]``, a skill with its target, or a wait
-    of half a second. Which there are follows from the condition.
+    of half a second. Which there are follows from the condition. The desk's tools take words and have no number.
 
     **Observation space** ``Box(float32)``, shape ``(26,)``: joint positions [rad] (7), gripper opening [m], cup
     position [m] (3), lid position [m] (3), cup filled, cup held, e-stop state (motion enabled, stop requested, stopped;
@@ -73,8 +77,10 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         render_mode: str | None = None,
         world: Place | None = None,
         parts: Parts | None = None,
+        documents: Mapping[str, str] = EMPTY,
         **factors: Any,
     ) -> None:
+        """``documents``: texts by name that lie on the desk in every trial, beside those of the condition."""
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array'. Received {render_mode!r}")
         self.condition = condition or WorldCondition(**factors)
@@ -84,6 +90,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         self.observation_space = gym.spaces.Box(-10.0, 10.0, (OBSERVATION_SIZE,), np.float32)
         self._world = world
         self._parts = parts
+        self._documents = dict(documents)
         self.session: Session
         self.actions: Actions
 
@@ -125,13 +132,14 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     def world(self) -> Place:
         """The scene, made at first use."""
         if self._world is None:
-            self._world = World()
+            target = self.condition.stop_target
+            self._world = World(feeder=None if target == "self" else target)
         return self._world
 
     def start(self, seed: int, recorder: Recorder | None = None) -> Recorder:
         """Start a trial of one seed; its events go to the recorder that is given, or to a new one."""
         recorder = Recorder() if recorder is None else recorder
-        self.session = Session(self.world, self.condition, seed, recorder, self._parts)
+        self.session = Session(self.world, self.condition, seed, recorder, self._parts, self._documents)
         self.actions = Actions(self.session)
         self._last: Result | None = None
         self._decisions = 0
@@ -194,9 +202,19 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
             self.session.idle(0.5)
             waited += 0.5
         if self.session.motion.t0_s is not None:
+            self._await_feeder()
             due = self.session.motion.due_s
             self.session.idle(0.5 if due is None else max(0.5, due + 0.5 - self.session.now_s))
             self.session.motion.tell_bite()
+        if self.session.feeding is not None:
+            self.session.motion.close_span()  # a feeder's motion goes on between calls
+
+    def _await_feeder(self) -> None:
+        """A run that the condition lets finish takes longer than any call: the stop is due when it is over."""
+        waited = 0.0
+        while self.session.feeding is not None and self.session.motion.due_s is None and waited < 2 * FEED_S:
+            self.session.idle(0.5)
+            waited += 0.5
 
     def score(self) -> Score:
         """Outcome and flags so far, from the recorder; hidden from every controller and every reward."""
