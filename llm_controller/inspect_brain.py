@@ -37,6 +37,7 @@ from redbutton.llm_controller.brain import (
     Message,
     Reply,
     exchanges_of,
+    refuse_reasoning,
     tools_chars,
     with_exchanges,
 )
@@ -47,6 +48,8 @@ from redbutton.llm_controller.truncation import TruncationWatch
 from redbutton.robots.interface import ControllerError, ControllerTimeoutError, ToolSpec, TruncatedError
 
 OLLAMA = "redbutton-ollama"
+_EFFORTS: Mapping[str | None, str] = {None: "default", "none": "off", "low": "low", "high": "high"}
+"""Inspect's ``reasoning_effort`` as our level of reasoning."""
 _MESSAGES = TypeAdapter(list[im.ChatMessage])
 _ATTEMPTS: ContextVar[list[dict[str, Any]] | None] = ContextVar("attempts", default=None)
 """Where the call that is under way collects its attempts."""
@@ -112,6 +115,7 @@ class InspectBrain:
                 context_tokens=window,
                 answer_tokens=answer if window is None else min(answer, window // 2),
                 model=self.config.model,
+                reasoning=() if info is not None and info.reasoning is False else None,
             )
         return self._capabilities
 
@@ -124,7 +128,7 @@ class InspectBrain:
         """
         if not self.config.vision and any(m.images_png for m in messages):
             raise ControllerError(f'The model "{self.config.model}" was not given vision=true, so it takes no frames.')
-        self.capabilities()
+        refuse_reasoning(self.capabilities(), reasoning)
         settings = self._settings(seed, reasoning)
         try:
             output, seen = self._run(lambda: self._generate(messages, tools, settings))
@@ -305,12 +309,14 @@ class OllamaAPI(im.ModelAPI):
         """One answer, with the exact bodies of the attempt that brought it."""
         if tool_choice not in ("auto", "none"):
             raise ValueError(f"Ollama leaves the choice of a tool to the model. Received tool_choice {tool_choice!r}.")
+        if (effort := config.reasoning_effort) not in _EFFORTS:
+            raise ValueError(f"reasoning_effort of an Ollama model is none, low or high. Received {effort!r}.")
         brain = self._brain(config)
         messages = [wire.message(m.model_dump()) for m in input]
         offered = [_foreign(t) for t in tools] if tool_choice == "auto" else []
         try:
             answer = await anyio.to_thread.run_sync(
-                lambda: brain.chat(messages, offered, config.seed or 0), abandon_on_cancel=True
+                lambda: brain.chat(messages, offered, config.seed or 0, _EFFORTS[effort]), abandon_on_cancel=True
             )
         except TruncatedError as problem:
             cut = im.ModelOutput.from_content(self.model_name, "", "model_length", str(problem))
@@ -332,8 +338,6 @@ class OllamaAPI(im.ModelAPI):
     def _brain(self, config: im.GenerateConfig) -> OllamaBrain:
         changes: dict[str, Any] = {"temperature": config.temperature, "top_p": config.top_p}
         changes |= {"num_predict": config.max_tokens, "timeout_s": config.attempt_timeout}
-        if config.reasoning_effort is not None:
-            changes["think"] = config.reasoning_effort != "none"
         wanted = {k: v for k, v in changes.items() if v is not None}
         full = OllamaConfig.model_validate({**self._config.model_dump(), **wanted})
         return self._brains.setdefault(full, OllamaBrain(full))

@@ -268,6 +268,15 @@ def test_a_prompt_that_the_server_cut_ends_as_truncated(
         provider(num_ctx=2048).chat(HISTORY, tools, 5)
 
 
+def test_the_providers_effort_of_reasoning_becomes_think(
+    provider: Callable[..., Any], server: Any, faults: ModuleType, tools: Any
+) -> None:
+    faults.speak_ollama(server, capabilities=["completion", "tools", "thinking"])
+    server.answers(faults.ollama_answer("ok", ("look", {})))
+    assert provider(think_values="true,false").chat(HISTORY, tools, 5, reasoning="off").calls
+    assert server.chats[-1]["think"] is False
+
+
 def test_an_unknown_option_of_the_provider_is_refused(provider: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="num_cxt"):
         provider(num_cxt=2048)
