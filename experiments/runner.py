@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from redbutton.experiments.analysis import analyse
 from redbutton.experiments.errors import InterruptedRun, StorageError
 from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.pool import Pool
@@ -114,11 +115,13 @@ def write_results(run: RunFolder) -> RunResult:
 
 
 def summarise_run(run: RunFolder) -> Summary:
-    """The summary of the rows read so far, with the study's order and its planned number of trials."""
-    return summarise(
-        run.ordered_rows(),
+    """The summary and analysis of the rows read so far, with the study's order and its planned number of trials."""
+    rows = run.ordered_rows()
+    summary = summarise(
+        rows,
         conditions=[c.label for c in run.study.conditions],
         controllers=run.study.controllers,
         planned=len(run.study.trials()),
         study=run.study.name,
     )
+    return replace(summary, analysis=analyse(run.study, rows))
