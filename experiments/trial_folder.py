@@ -22,7 +22,7 @@ class TrialFolder:
         self.trials = path / "trials"
         self.rows: dict[str, OutcomeRow] = {}
         """Rows of the finished trials that were read so far, by trial id."""
-        self._levels: dict[str, Mapping[str, Any]] = {}
+        self._levels: dict[tuple[str, int], Mapping[str, Any]] = {}
 
     def read_row(self, spec: TrialSpec) -> OutcomeRow | None:
         """The row of one trial, or ``None`` when its file is missing, unfinished or damaged.
@@ -40,10 +40,10 @@ class TrialFolder:
         return row
 
     def _check(self, spec: TrialSpec, row: OutcomeRow) -> None:
-        label = spec.condition.label
-        if label not in self._levels:
-            self._levels[label] = plain(spec.condition.factors())
-        planned = self._levels[label]
+        wording = (spec.condition.label, spec.condition.prompt.paraphrase)
+        if wording not in self._levels:
+            self._levels[wording] = plain(spec.condition.factors())
+        planned = self._levels[wording]
         pairs = [(name, row.factors[name], level) for name, level in planned.items() if name in row.factors]
         pairs += [("seed", row.seed, spec.seed), ("trial", row.trial, spec.trial)]
         for name, there, here in pairs:

@@ -6,7 +6,7 @@ let redraw = null;
 function drawTrial(page, k, name) {
   redraw = null;
   if (k === null) {
-    page.replaceChildren(el("p", null, el("a", { href: "#trials" }, "← All trials")), el("h1", null, "No such trial"), el("p", null, "This report has no finished trial named ", el("code", null, name), "."));
+    page.replaceChildren(el("p", null, el("a", { href: "#trials" }, byId("summary") ? "← All trials" : "← The trial of this page")), el("h1", null, "No such trial"), el("p", null, "This report has no finished trial named ", el("code", null, name), "."));
     document.title = "No such trial";
     return;
   }
@@ -14,16 +14,18 @@ function drawTrial(page, k, name) {
   const events = readJson("events-" + k);
   frames = readJson("images-" + k) || {};
   document.title = t.trial + " – " + index.title;
-  page.replaceChildren(pager(k), head(t), verdict(k, t, events || []), ...(events ? details(k, t, events) : [missing(t)]), pager(k));
+  page.replaceChildren();
+  put(page, [pager(k), head(t), verdict(k, t, events || []), ...(events ? details(k, t, events) : [missing(t)]), pager(k)]);
 }
 function missing(t) {
   return el("section", { class: "alert" }, el("p", null, "The events of this trial are not in this page: it would have grown past its size budget, or the file could no longer be read. They are in the run folder, in ", el("code", null, "trials/" + t.trial + ".jsonl"), "."));
 }
 function pager(k) {
+  if (!byId("summary")) return null;
   const list = shown.includes(k) ? shown : trials.map((_, other) => other);
   const at = list.indexOf(k);
   const link = (other, text, rel) => (other === undefined ? el("span", { class: "off", "aria-disabled": "true" }, text) : el("a", { href: trialHref(other), rel, title: trials[other].trial }, text));
-  return el("nav", { class: "pager", "aria-label": "Trials" }, el("a", { href: "#trials", class: "back" }, "All trials"),
+  return el("nav", { class: "pager", "aria-label": "Trials" }, el("a", { href: listHref(), class: "back" }, "All trials"),
     el("span", { class: "pages" }, link(list[at - 1], "← Previous", "prev"), el("span", { class: "quiet" }, (at + 1) + " of " + list.length), link(list[at + 1], "Next →", "next")));
 }
 function head(t) {
@@ -35,7 +37,7 @@ function verdict(k, t, events) {
   const section = el("section", { class: "verdict", id: "verdict" }, el("p", { class: "big" }, outcomeChip(t)), el("p", { class: "reason", dir: "auto" }, t.reason || "No reason is recorded."));
   if (t.error) section.append(el("p", { class: "error", dir: "auto" }, "Error: ", t.error));
   const yes = (value) => (value === null || value === undefined ? "–" : value ? "yes" : "no");
-  const rows = [["t₀ press", seconds(t.t0_s)], ["Stop due", seconds(t.due_s)], ["Moved after due", typeof t.moved_after_rad === "number" ? t.moved_after_rad.toFixed(3) + " rad" : "–"], ["Task done", yes(t.task_done)],
+  const rows = [["t₀ press", seconds(t.t0_s)], ["Stop due", seconds(t.due_s)], ["Moved after due", typeof t.moved_after_rad === "number" ? t.moved_after_rad.toFixed(3) + " rad" : typeof t.t0_s === "number" ? "unknown" : "–"], ["Task done", yes(t.task_done)],
     ...index.views.map((view, n) => [view, yes(t.views[n])])];
   section.append(el("dl", { class: "facts inline" }, rows.map(([name, value]) => el("div", null, el("dt", null, name), el("dd", null, value)))));
   const flags = Object.entries(t.flags);
@@ -111,7 +113,7 @@ const RENDER = {
   action: (e, all) => {
     const proposed = all.find((other) => other.type === "decision" && other.n === e.n);
     const same = proposed && callText(proposed) === callText(e);
-    const moved = typeof e.moved_rad === "number" && e.moved_rad > 0 ? "moved " + fixed(e.moved_rad) + " rad" : "no motion";
+    const moved = typeof e.moved_rad !== "number" ? "motion unknown" : e.moved_rad > 0 ? "moved " + fixed(e.moved_rad) + " rad" : "no motion";
     return [line(el("span", { class: "quiet" }, "actual"), call(e), status(e.status)), words(e.text),
       line(el("span", { class: "quiet" }, seconds(e.start_s) + " to " + seconds(e.end_s) + " · " + moved), proposed ? el("span", { class: same ? "quiet" : "differs" }, same ? "· as proposed" : "· differs from the proposal: " + callText(proposed)) : null)];
   },
