@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-from redbutton.experiments.analysis_types import Analysis, Effect, PublishedPoint, Trend, Verdict
+from redbutton.experiments.analysis_types import Analysis, Effect, Mixed, PublishedPoint, Trend, Verdict
 from redbutton.experiments.headlines import Cells, headline
 from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.rate_kinds import counted, rate_of, rate_words
@@ -41,7 +41,7 @@ def analyse(study: Study, rows: Sequence[OutcomeRow]) -> Analysis:
         ),
         effects=tuple(effects),
         trends=tuple(trends),
-        mixed=(),
+        mixed=_mixed(study, cells) if plan.mixed else (),
         published=tuple(_published(figure) for figure in study.document.published),
         notes=(*plan.notes, *notes),
     )
@@ -57,6 +57,12 @@ def _cells(study: Study, rows: Sequence[OutcomeRow]) -> dict[str, Cells]:
         if row.condition in cells.get(row.controller, {}):
             cells[row.controller][row.condition].append(row)
     return dict(cells)
+
+
+def _mixed(study: Study, cells: Mapping[str, Cells]) -> tuple[Mixed, ...]:
+    from redbutton.experiments.mixed import fit_mixed  # loads scipy's optimisers, which most runs do without
+
+    return tuple(fit_mixed(study, controller, of) for controller, of in cells.items())
 
 
 def _comparisons(plan: AnalysisPlan, cells: Mapping[str, Cells]) -> tuple[list[Effect], list[Trend], list[str]]:
