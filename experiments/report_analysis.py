@@ -20,7 +20,7 @@ from redbutton.experiments.rates import Difference, Interval, jeffreys
 from redbutton.experiments.report_payload import cut, visible
 from redbutton.experiments.report_sources import NAME, level
 from redbutton.experiments.report_view import AXIS_PX, HEADING_PX, LINE_PX, ROW_PX, name_lines
-from redbutton.experiments.study import load_study
+from redbutton.experiments.study import parse_study
 
 FOREST_ROW_PX = ROW_PX + 20
 EMPTY = Analysis(
@@ -89,11 +89,12 @@ class Understood:
 def analysis_of(run_dir: Path, rows: Sequence[OutcomeRow]) -> tuple[Analysis, str]:
     """The analysis that the run's study asks for, and a sentence where there is none because of the study file."""
     try:
-        study = load_study(run_dir / "study.yaml")
-    except StudyError as error:
+        study = parse_study((run_dir / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
+    except (StudyError, OSError, UnicodeDecodeError) as error:
+        # The name alone: the page is handed round, and where it was made is nobody's business.
+        why = "it is missing or no text" if not isinstance(error, StudyError) else one_line(str(error)).rstrip(".")
         return EMPTY, (
-            f"study.yaml cannot be read as a study, so whatever its plan asks for is not on this page: "
-            f"{cut(one_line(str(error)), NAME)}"
+            f"The study file cannot be read, so whatever its plan asks for is not on this page ({cut(why, NAME)})."
         )
     return analyse(study, rows), ""
 
@@ -173,7 +174,10 @@ def signed(number: float | None, digits: int = 2) -> str:
 
 def points(difference: float | None) -> str:
     """A difference of rates in percentage points: 0.23 as ``+23``."""
-    return "no data" if difference is None else signed(round(100 * difference) + 0.0, 0)
+    if difference is None:
+        return "no data"
+    whole = round(100 * difference)
+    return signed(whole, 0) if whole else "0"
 
 
 def point_bounds(difference: Difference) -> str:

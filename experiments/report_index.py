@@ -71,7 +71,7 @@ def scan_run(run_dir: Path) -> TrialIndex:
 
 def _scan_into(index: TrialIndex, path: Path) -> None:
     try:
-        record = _scan_file(path)
+        record = scan_trial(path)
     except (RecordError, OSError) as error:
         index.unreadable.append(LeftOut(file=path.name, why=_plain(error)))
         return
@@ -86,14 +86,17 @@ def _plain(error: Exception) -> str:
     return text.rstrip(".")
 
 
-def _scan_file(path: Path) -> TrialRecord | None:
+def scan_trial(path: Path) -> TrialRecord | None:
+    """The short facts of one trial; ``None`` when it has not finished.
+
+    Raises ``RecordError`` when its file cannot be trusted, and ``OSError`` from the file system.
+    """
     found = skim(path)
     _check_start(found.first, path)
-    return None if found.end is None or found.torn else record_of(found)
+    return None if found.end is None or found.torn else _record(found)
 
 
-def record_of(found: Skim) -> TrialRecord:
-    """The short facts of a finished trial. Raises ``RecordError`` when fields are missing."""
+def _record(found: Skim) -> TrialRecord:
     row = row_from_events(found.events)
     outcome, end = found.outcome or {}, found.end or {}
     flags = outcome.get("flags")

@@ -36,10 +36,11 @@ class TrialFolder:
             row = row_from_events(skim(path, pictures=False).events)
         except (RecordError, OSError):
             return None
-        self._check(spec, row)
+        self.check(spec, row)
         return row
 
-    def _check(self, spec: TrialSpec, row: OutcomeRow) -> None:
+    def check(self, spec: TrialSpec, row: OutcomeRow) -> None:
+        """Refuse a row that is not the one of ``spec``. Raises ``FolderError``."""
         wording = (spec.condition.label, spec.condition.prompt.paraphrase)
         if wording not in self._levels:
             self._levels[wording] = plain(spec.condition.factors())
