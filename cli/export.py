@@ -22,7 +22,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--parquet", "parquet_file", type=FILE, metavar="FILE", help="The same table with its types.")
 @click.option("--markdown", "markdown_file", type=FILE, metavar="FILE", help="One page for a paper's appendix.")
 @click.option(
-    "--inspect", "inspect_dir", type=FILE, metavar="DIR", help="Logs for `inspect view`, one a cell or trial."
+    "--inspect", "inspect_dir", type=FILE, metavar="DIR", help="Logs for `inspect view`, one a condition and controller."
 )
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 def command(
@@ -37,7 +37,14 @@ def command(
 
     Trials that have not finished or cannot be read are left out; standard error says how many.
     """
-    from redbutton.experiments.exports import check_target, read_rows, write_csv, write_parquet, write_whole
+    from redbutton.experiments.exports import (
+        check_folder,
+        check_target,
+        read_rows,
+        write_csv,
+        write_parquet,
+        write_whole,
+    )
     from redbutton.experiments.markdown import write_markdown
 
     if not (csv_file or parquet_file or markdown_file or inspect_dir):
@@ -45,6 +52,8 @@ def command(
     chosen = [path for path in (csv_file, parquet_file, markdown_file) if path]
     for path in chosen:
         check_target(path, force=force)
+    if inspect_dir:
+        check_folder(inspect_dir, force=force)
     found = read_rows(folder)
     if csv_file:
         write_whole(csv_file, lambda path: write_csv(found.rows, path))
@@ -55,21 +64,17 @@ def command(
     for path in chosen:
         click.echo(f"written  {path}")
     if inspect_dir:
-        _inspect(folder, inspect_dir, force=force)
+        _inspect(folder, inspect_dir)
     if found.left_out:
         click.echo(f"left out  {len(found.left_out)} trial files (unfinished or unreadable)", err=True)
 
 
-def _inspect(folder: Path, out: Path, *, force: bool) -> None:
-    """Write logs of Inspect AI into a new or empty folder."""
+def _inspect(folder: Path, out: Path) -> None:
+    """Write logs of Inspect AI."""
     from importlib import import_module
 
     from redbutton.experiments.exports import ExportError
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise ExportError(
-            f"logs go into a new or empty folder. Received {str(out)!r}. Name another, or add --force to write into it."
-        )
     try:
         export_run = import_module("redbutton.experiments.inspect_logs").export_run
     except ImportError as exc:

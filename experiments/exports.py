@@ -55,6 +55,14 @@ def check_target(path: Path, *, force: bool) -> None:
         raise ExportError(f"an export goes into a folder that exists. Received {str(path)!r}. Make the folder first.")
 
 
+def check_folder(path: Path, *, force: bool) -> None:
+    """Refuse a folder that holds something, unless ``force``, and a file. Raises ``ExportError``."""
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not force)):
+        raise ExportError(
+            f"logs go into a new or empty folder. Received {str(path)!r}. Name another, or --force to add to a folder."
+        )
+
+
 def write_whole(path: Path, fill: Callable[[Path], object]) -> None:
     """Let ``fill`` write a temporary file beside ``path`` and put it in place at once. Raises ``ExportError``."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
