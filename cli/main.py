@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("redbutton.cli.lab", "A study on a physical arm: teach stations, check the stop, run."),
     "replay": ("redbutton.cli.replay", "Run a recorded trial again without its model and compare."),
     "plan": ("redbutton.cli.plan", "Say how many trials a difference needs."),
+    "preregister": ("redbutton.cli.preregister", "Fix a study and its analysis in a file before its first trial."),
     "import": ("redbutton.cli.import_logs", "Score published transcripts of another study."),
     "list": ("redbutton.cli.listing", "List studies, controllers, factors with their levels, environments."),
     "doctor": ("redbutton.cli.doctor", "Say what this machine can do and how to get the rest."),

@@ -94,9 +94,9 @@ class Model:
             self._negative,
             start,
             jac=True,
-            method="L-BFGS-B",
+            method="SLSQP",  # L-BFGS-B loses its time in the threads of a linear algebra library at this size
             bounds=bounds,
-            options={"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-6},
+            options={"maxiter": 1000, "ftol": 1e-12},
         )
         best = np.asarray(found.x, dtype=np.float64)
         covariance, curved = self._covariance(best)
@@ -112,7 +112,7 @@ class Model:
         """Laplace approximation of the log likelihood and its gradient at (beta, sd_1, sd_2)."""
         p = self._x.shape[1]
         beta, sd = parameters[:p], (float(parameters[p]), float(parameters[p + 1]))
-        mode = self._mode(self._x @ beta, sd)
+        mode = self._mode(_times(self._x, beta), sd)
         self._start = mode.v
         value = mode.value - 0.5 * (np.log(mode.diagonal).sum() + np.linalg.slogdet(mode.schur)[1])
         return float(value), self._gradient(mode, sd)
@@ -156,8 +156,8 @@ class Model:
         diagonal = 1.0 + sd[0] ** 2 * self._sum(0, weight)
         cells = np.bincount(self._cell, weight, minlength=self._q[0] * self._q[1]).reshape(self._q)
         cross = np.asarray(sd[0] * sd[1] * cells, dtype=np.float64)
-        schur = np.diag(1.0 + sd[1] ** 2 * self._sum(1, weight)) - cross.T @ (cross / diagonal[:, None])
-        value = self._y @ eta - np.logaddexp(0.0, eta).sum() - 0.5 * (v[0] @ v[0] + v[1] @ v[1])
+        schur = np.diag(1.0 + sd[1] ** 2 * self._sum(1, weight)) - _across(cross, cross / diagonal[:, None])
+        value = (self._y * eta - np.logaddexp(0.0, eta)).sum() - 0.5 * ((v[0] ** 2).sum() + (v[1] ** 2).sum())
         return _Mode(v=v, mu=mu, diagonal=diagonal, cross=cross, schur=schur, value=float(value))
 
     def _slope(self, mode: _Mode, sd: tuple[float, float]) -> tuple[Floats, Floats]:
@@ -166,9 +166,9 @@ class Model:
 
     def _solve(self, mode: _Mode, right: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
         """The Hessian of the random effects, inverted, times ``right``."""
-        rest = right[1] - mode.cross.T @ (right[0] / mode.diagonal)
+        rest = right[1] - _times(mode.cross.T, right[0] / mode.diagonal)
         second = np.asarray(np.linalg.solve(mode.schur, rest), dtype=np.float64)
-        return (right[0] - mode.cross @ second) / mode.diagonal, second
+        return (right[0] - _times(mode.cross, second)) / mode.diagonal, second
 
     def _gradient(self, mode: _Mode, sd: tuple[float, float]) -> Floats:
         """Gradient of the approximation: of the joint density, and of the log determinant with the mode moving."""
@@ -181,16 +181,17 @@ class Model:
         s = self._solve(mode, (sd[0] * self._sum(0, pull), sd[1] * self._sum(1, pull)))
         moved = left - pull + weight * (sd[0] * s[0][g1] + sd[1] * s[1][g2])
         of_sd = [
-            moved @ mode.v[k][self._g[k]] - s[k] @ self._sum(k, left) - weight @ (sd[k] * own + sd[1 - k] * c12)
+            (moved * mode.v[k][self._g[k]] - weight * (sd[k] * own + sd[1 - k] * c12)).sum()
+            - (s[k] * self._sum(k, left)).sum()
             for k, own in enumerate((c11, c22))
         ]
-        return np.concatenate([self._x.T @ moved, of_sd])
+        return np.concatenate([_times(self._x.T, moved), of_sd])
 
     def _inverse(self, mode: _Mode) -> tuple[Floats, Floats, Floats]:
         """Diagonal of the first block, the block between, and the second block of the inverse Hessian."""
         second = np.asarray(np.linalg.inv(mode.schur), dtype=np.float64)
         ratio = mode.cross / mode.diagonal[:, None]
-        between = -ratio @ second
+        between = -_across(ratio.T, second)
         first = np.asarray(1.0 / mode.diagonal - (between * ratio).sum(axis=1), dtype=np.float64)
         return first, between, second
 
@@ -220,3 +221,15 @@ class Model:
         curved = bool(values.min() > 1e-8)
         inverse = (vectors / np.maximum(values, 1e-8)) @ vectors.T
         return inverse[:p, :p], curved
+
+
+# Sums without a linear algebra library: products of this size cost less than the threads that such a library wakes.
+
+
+def _times(matrix: Floats, vector: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,j->i", matrix, vector), dtype=np.float64)
+
+
+def _across(first: Floats, second: Floats) -> Floats:
+    """The first matrix, transposed, times the second."""
+    return np.asarray(np.einsum("ki,kj->ij", first, second), dtype=np.float64)
