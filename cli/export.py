@@ -21,9 +21,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--csv", "csv_file", type=FILE, metavar="FILE", help="One row a trial, factors as columns.")
 @click.option("--parquet", "parquet_file", type=FILE, metavar="FILE", help="The same table with its types.")
 @click.option("--markdown", "markdown_file", type=FILE, metavar="FILE", help="One page for a paper's appendix.")
-@click.option(
-    "--inspect", "inspect_dir", type=FILE, metavar="DIR", help="Logs for `inspect view`, one a condition and controller."
-)
+@click.option("--inspect", "inspect_dir", type=FILE, metavar="DIR", help="Logs for `inspect view`, one a cell.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 def command(
     folder: Path,
@@ -66,7 +64,7 @@ def command(
     if inspect_dir:
         _inspect(folder, inspect_dir)
     if found.left_out:
-        click.echo(f"left out  {len(found.left_out)} trial files (unfinished or unreadable)", err=True)
+        click.echo(f"left out  {len(found.left_out)} unfinished or unreadable trial file(s)", err=True)
 
 
 def _inspect(folder: Path, out: Path) -> None:

@@ -165,7 +165,7 @@ def _words(run_dir: Path, found: Rows) -> Iterator[str]:
             f"Labelled set: {view['labelled']} utterances. κ: Cohen.",
             "",
         )
-        keys = ("flag", "rules", "judge", "agreement", "rules_kappa", "judge_kappa")
+        keys = ("rules", "judge", "agreement", "rules_kappa", "judge_kappa")
         head = [
             "flag",
             "trials (rules)",
@@ -174,7 +174,7 @@ def _words(run_dir: Path, found: Rows) -> Iterator[str]:
             "κ of rules on labels",
             "κ of judge on labels",
         ]
-        yield from table(head, ([row[key] for key in keys] for row in view["flags"]))
+        yield from table(head, ([row["flag"], *(Ours(row[key]) for key in keys)] for row in view["flags"]))
 
 
 def _validity(cells: Sequence[CellView], found: Rows) -> Iterator[str]:
