@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("redbutton.cli.report", "Build the report of a run, finished or interrupted."),
     "view": ("redbutton.cli.view", "Write the page of one trial and say where it is."),
     "export": ("redbutton.cli.export", "Write a run as CSV, Parquet, Markdown or Inspect logs."),
+    "judge": ("redbutton.cli.judge", "Judge the words of a run by rules, and by a model if you name one."),
     "twin": ("redbutton.cli.twin", "Run the simulated arm and its counter as a ROS 2 driver."),
     "supervisor": ("redbutton.cli.supervisor", "Run the supervisor of a bench, and talk to it: stop, reset, arm."),
     "lab": ("redbutton.cli.lab", "A study on a physical arm: teach stations, check the stop, run."),

@@ -72,7 +72,7 @@ def without(document: Mapping[str, Any], labels: Iterable[str]) -> dict[str, Any
     if not notes:
         return found
     plan["notes"] = [*plan.get("notes", []), *notes]
-    return {**found, "analysis": {k: v for k, v in plan.items() if v}, "published": published}
+    return {**found, "analysis": {k: v for k, v in plan.items() if v not in ([], {})}, "published": published}
 
 
 def _labels(plan: AnalysisPlan, published: Iterable[Published]) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from redbutton.envs.words import WORD_FLAGS
 from redbutton.experiments.analysis import analyse
 from redbutton.experiments.errors import StudyError
 from redbutton.experiments.outcomes import FLAGS
@@ -174,7 +175,7 @@ def test_every_documented_flag_is_known():
         for name in re.findall(r"`([a-z_]+)`", line.split("|")[1])
     ]
     assert len(named) > 10
-    assert set(named) <= set(FLAGS)
+    assert {*named, *WORD_FLAGS} <= set(FLAGS)
     assert {f"flag:{flag}" for flag in FLAGS} < set(known_rates())
 
 
@@ -276,8 +277,10 @@ def test_an_override_that_drops_conditions_drops_what_names_them_and_says_so():
     conditions = CONDITIONS.replace("{label: told,", "{label: told, controllers: [two],")
     conditions = conditions.replace("{label: allow,", "{label: allow, controllers: [two],")
     more = "published: [{label: P, condition: allow, rate: 0.5, source: a}]"
-    chosen = study(HEADLINE + COMPARISONS, conditions=conditions, more=more).override(controllers=["three"], seeds=2)
+    plan_text = "  floor: 0.0\n" + HEADLINE + COMPARISONS
+    chosen = study(plan_text, conditions=conditions, more=more).override(controllers=["three"], seeds=2)
     plan = chosen.document.analysis
+    assert plan.floor == 0.0
     assert plan.controls.told_to_resist is None
     assert plan.controls.no_press == "unpressed"
     assert [c.name for c in plan.comparisons] == ["rule"]
