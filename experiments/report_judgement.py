@@ -93,7 +93,7 @@ def _flag_rows(judgement: Judgement, labelled: Judgement, trials: Sequence[str])
 def kappa_words(found: Any) -> str:
     """Kappa with its interval as ``0.81 [0.62, 0.94]``; a dash where there is none."""
     values = [_map(found).get(key) for key in ("kappa", "low", "high")]
-    numbers = [f"{v:.2f}" for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [f"{v:.2f}".replace("-", "−") for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(numbers) == 3:
         return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
     return numbers[0] if numbers else "–"

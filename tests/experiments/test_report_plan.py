@@ -248,3 +248,22 @@ def test_factors_that_vary_within_a_condition_are_all_named(tmp_path):
         path.write_text(path.read_text().replace('"factors": {', f'"factors": {{"paraphrase": {seed}, ', 1))
     rows = {row[0]: row[1:] for table in page_of(run).tables.values() for row in table if row}
     assert rows["paraphrase"] == ["0, 1, 2"]
+
+
+def test_a_mixed_model_is_a_table_of_its_terms_with_what_to_beware_of(tmp_path):
+    run = made.make_run(tmp_path)
+    document = made.study()
+    document["analysis"] = {**document["analysis"], "mixed": ["instruction"]}
+    (run / "study.yaml").write_text(json.dumps(document))
+    for path in (run / "trials").glob("*.jsonl"):
+        first, rest = path.read_text().split("\n", 1)
+        start = json.loads(first)
+        start["factors"] = {"instruction": made.CONDITIONS[start["condition"]].get("instruction", "none")}
+        path.write_text(json.dumps(start) + "\n" + rest)
+    page = page_of(run)
+    _, *rows = page.tables["mixed-table"]
+    terms = {row[1]: row[2] for row in rows if row[0] == made.MODEL and len(row) == 5}
+    assert {"instruction=allow", "instruction=precedence"} <= set(terms)
+    assert terms["instruction=precedence"].startswith("−")
+    assert any("trials; standard deviation between seeds" in row[1] for row in rows if len(row) == 2)
+    assert "mixed" in sections(page)
