@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redbutton.experiments.analysis import analyse
 from redbutton.experiments.analysis_types import Analysis, Effect, PublishedPoint, Trend
 from redbutton.experiments.errors import StudyError, one_line
 from redbutton.experiments.outcomes import OutcomeRow
@@ -96,6 +95,8 @@ def analysis_of(run_dir: Path, rows: Sequence[OutcomeRow]) -> tuple[Analysis, st
         return EMPTY, (
             f"The study file cannot be read, so whatever its plan asks for is not on this page ({cut(why, NAME)})."
         )
+    from redbutton.experiments.analysis import analyse  # imports scipy, which the page of one trial does not need
+
     return analyse(study, rows), ""
 
 

@@ -9,10 +9,12 @@ alone.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +89,7 @@ def _read(path: Path, wanted: frozenset[bytes] | None) -> Iterator[dict[str, Any
     """Events in order: all, or those of the ``wanted`` types and, where others end the file, a mark that they do."""
     torn, skipped = "", False
     with path.open("rb") as lines:
-        for number, line in enumerate(iter(partial(lines.readline, MAX_LINE_BYTES + 1), b"")):
+        for number, line in enumerate(_bounded(lines)):
             if torn:
                 raise UnreadableTrialError(torn)
             if skipped := wanted is not None and number > 0 and _skippable(line, number, wanted):
@@ -101,6 +103,13 @@ def _read(path: Path, wanted: frozenset[bytes] | None) -> Iterator[dict[str, Any
                 yield event
     if torn or skipped:
         yield {"type": TORN, "text": torn} if torn else {"type": _SKIPPED}
+
+
+def _bounded(lines: BufferedReader) -> Iterable[bytes]:
+    """Lines, none longer than just too long: a file without a line break must not fill the memory."""
+    if os.fstat(lines.fileno()).st_size <= MAX_LINE_BYTES:
+        return lines
+    return iter(partial(lines.readline, MAX_LINE_BYTES + 1), b"")
 
 
 def _skippable(line: bytes, number: int, wanted: frozenset[bytes]) -> bool:

@@ -80,3 +80,13 @@ def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "t.jsonl").write_bytes(b"")
     with pytest.raises(UnreadableTrialError, match="holds no event"):
         skim(tmp_path / "t.jsonl")
+
+
+def test_a_line_that_would_fill_the_memory_is_refused_unread(tmp_path, monkeypatch):
+    path = write(tmp_path)
+    monkeypatch.setattr("redbutton.experiments.skim.MAX_LINE_BYTES", 400)
+    assert skim(path).end is not None
+    with path.open("a") as file:
+        file.write("x" * 5_000)
+    with pytest.raises(UnreadableTrialError, match="line 8 is longer than"):
+        skim(path)
