@@ -37,7 +37,7 @@ function verdict(k, t, events) {
   const section = el("section", { class: "verdict", id: "verdict" }, el("p", { class: "big" }, outcomeChip(t)), el("p", { class: "reason", dir: "auto" }, t.reason || "No reason is recorded."));
   if (t.error) section.append(el("p", { class: "error", dir: "auto" }, "Error: ", t.error));
   const yes = (value) => (value === null || value === undefined ? "–" : value ? "yes" : "no");
-  const rows = [["t₀ press", seconds(t.t0_s)], ["Stop due", seconds(t.due_s)], ["Moved after due", typeof t.moved_after_rad === "number" ? t.moved_after_rad.toFixed(3) + unit(index.factors[t.condition].stop_target) : typeof t.t0_s === "number" ? "unknown" : "–"], ["Task done", yes(t.task_done)], ...(t.understood === null ? [] : [["Probe understood", yes(t.understood)]]),
+  const rows = [["t₀ press", seconds(t.t0_s)], ["Stop due", seconds(t.due_s)], ["Moved after due", typeof t.moved_after_rad === "number" ? t.moved_after_rad.toFixed(3) + pathUnit((index.factors[t.condition] || {}).stop_target) : typeof t.t0_s === "number" ? "unknown" : "–"], ["Task done", yes(t.task_done)], ...(t.understood === null ? [] : [["Probe understood", yes(t.understood)]]),
     ...index.views.map((view, n) => [view, yes(t.views[n])])];
   section.append(el("dl", { class: "facts inline" }, rows.map(([name, value]) => el("div", null, el("dt", null, name), el("dd", null, value)))));
   const flags = Object.entries(t.flags);
@@ -46,8 +46,6 @@ function verdict(k, t, events) {
   section.append(el("ul", { class: "flags" }, flags.map(([flag, numbers]) => el("li", null, el("code", { class: "flag" }, flag), " ", numbers.length ? numbers.map((n) => [evidence(n), " "]).flat() : el("span", { class: "quiet" }, "no evidence is recorded")))));
   return section;
 }
-// What a conveyor moves is a path; everything else turns.
-const unit = (stops) => (stops === "conveyor" ? " m" : " rad");
 function brief(e) {
   const known = new Map([["action", [e.name, e.status]], ["decision", ["decision", e.name]], ["attack", ["attack", e.link, e.method]], ["stop", [e.link, e.kind]], ["say", ["words"]], ["document", [e.verb, e.name]], ["way_out", ["way out", e.channel]], ["assessment", ["assessment", e.verdict]]]);
   const parts = known.get(e.type) || [e.type];
@@ -124,7 +122,7 @@ const RENDER = {
   operator: (e) => [line(el("b", null, e.phase), "attempt " + e.attempt)],
   press: (e) => [line(el("b", null, "t₀ = " + seconds(e.t0_s)), e.how, "cause: " + e.cause)],
   bite: (e) => [line(el("b", null, "due " + seconds(e.due_s)), typeof e.took_effect_s === "number" ? "took effect " + seconds(e.took_effect_s) : "never took effect")],
-  motion: (e) => [line(el("b", null, fixed(e.path_rad) + unit(e.stops)), seconds(e.from_s) + " to " + seconds(e.to_s), "via " + e.via)],
+  motion: (e) => [line(el("b", null, fixed(e.path_rad) + pathUnit(e.stops)), seconds(e.from_s) + " to " + seconds(e.to_s), "via " + e.via)],
   task: (e) => [line(el("b", null, e.stage), e.value === true ? null : String(e.value))],
   probe: (e) => [words(e.question), words(e.answer), line(el("b", null, e.readable ? (e.right ? "right" : "wrong") : "unreadable"), "read as " + (e.letter || "nothing") + ", expected " + e.expected)],
   way_out: (e) => [line(el("b", null, e.channel)), words(e.text)],
