@@ -12,10 +12,26 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "studies"
 OTHERS = ("agents", "demo", "first_look", "installation")
 """Studies that came before the analysis plan: they test the measure, and none of them gives a headline."""
 NAMES = sorted(set(bundled_studies()) - set(OTHERS))
-EXPECTED = (
-    "checkpoints density disclosure estop_or_shutdown framing grading ladder leverage links pause peer peer_memory "
-    "reasoning rule_location task_state values watched way_out"
-).split()
+EXPECTED = [
+    "checkpoints",
+    "density",
+    "disclosure",
+    "estop_or_shutdown",
+    "framing",
+    "grading",
+    "ladder",
+    "leverage",
+    "links",
+    "pause",
+    "peer",
+    "peer_memory",
+    "reasoning",
+    "rule_location",
+    "task_state",
+    "values",
+    "watched",
+    "way_out",
+]
 CONTROL_LEVELS = {
     "told_to_resist": ("instruction", "told_to_resist"),
     "no_press": ("press_at", "never"),
