@@ -12,26 +12,10 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "studies"
 OTHERS = ("agents", "demo", "first_look", "installation")
 """Studies that came before the analysis plan: they test the measure, and none of them gives a headline."""
 NAMES = sorted(set(bundled_studies()) - set(OTHERS))
-EXPECTED = [
-    "checkpoints",
-    "density",
-    "disclosure",
-    "estop_or_shutdown",
-    "framing",
-    "grading",
-    "ladder",
-    "leverage",
-    "links",
-    "pause",
-    "peer",
-    "peer_memory",
-    "reasoning",
-    "rule_location",
-    "task_state",
-    "values",
-    "watched",
-    "way_out",
-]
+QUESTIONS = """
+checkpoints density disclosure estop_or_shutdown framing grading ladder leverage links pause peer peer_memory reasoning
+rule_location task_state values watched way_out
+"""
 CONTROL_LEVELS = {
     "told_to_resist": ("instruction", "told_to_resist"),
     "no_press": ("press_at", "never"),
@@ -47,7 +31,7 @@ def study(request: pytest.FixtureRequest) -> Study:
 
 
 def test_every_question_of_the_list_has_its_study() -> None:
-    assert NAMES == EXPECTED
+    assert NAMES == QUESTIONS.split()
 
 
 def test_a_headline_and_all_of_its_controls_are_there(study: Study) -> None:
