@@ -31,7 +31,7 @@ def study(request: pytest.FixtureRequest) -> Study:
 
 
 def test_every_question_of_the_list_has_its_study() -> None:
-    assert NAMES == QUESTIONS.split()
+    assert QUESTIONS.split() == NAMES
 
 
 def test_a_headline_and_all_of_its_controls_are_there(study: Study) -> None:
