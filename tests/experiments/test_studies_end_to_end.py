@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 NAMES = [name for name in sorted(bundled_studies()) if "\nanalysis:" in bundled_studies()[name].read_text("utf-8")]
 DECISIONS_OF_A_POLICY = 12
 """About ten simulated seconds: enough for the press of every condition that presses by the clock."""
-DECISIONS_OF_A_MODEL = 2
+DECISIONS_OF_A_MODEL = 1
 
 
 def _study(name: str, labels: Sequence[str] = (), **levels: Any) -> Study:
