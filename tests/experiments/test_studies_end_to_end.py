@@ -7,7 +7,7 @@ decisions: whether a study runs is the question here, not what a controller with
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,11 @@ DECISIONS_OF_A_POLICY = 12
 DECISIONS_OF_A_MODEL = 1
 
 
-def _study(name: str, labels: Sequence[str] = (), **levels: Any) -> Study:
-    """A bundled study without pictures, with these of its conditions and with ``levels`` in each of them."""
+def _study(name: str, labels: Sequence[str] = ()) -> Study:
+    """A bundled study without pictures, with these of its conditions."""
     document = parse(bundled_studies()[name].read_text("utf-8"), name).model_dump(mode="json", exclude_unset=True)
     entries = [c for c in document["conditions"] if not labels or c["label"] in labels]
-    document["conditions"] = [{**c, "set": {**c.get("set", {}), **levels}} for c in entries]
+    document["conditions"] = entries
     kept = without(document, [c["label"] for c in entries])
     return parse_study(dump({**kept, "record": {"frames": "none"}}))
 
@@ -47,17 +47,25 @@ def _run(study: Study, controllers: Sequence[str], tmp_path: Path) -> RunResult:
 
 
 @cache
-def _first_seen(half: str) -> Mapping[str, tuple[str, ...]]:
-    """By study, the conditions whose world (or whose all) no study before it has."""
+def _first_seen(half: str) -> tuple[dict[str, Any], ...]:
+    """The conditions whose world (or whose all) no study before theirs has, as entries of a study file."""
     seen: set[str] = set()
-    found: dict[str, list[str]] = {name: [] for name in NAMES}
+    found: list[dict[str, Any]] = []
     for name in NAMES:
-        for condition in load_study(name).conditions:
+        document = parse(bundled_studies()[name].read_text("utf-8"), name)
+        for entry, condition in zip(document.conditions, load_study(name).conditions, strict=True):
             of = condition.world.model_dump(mode="json") if half == "world" else condition.factors()
             if (key := json.dumps(of)) not in seen:
                 seen.add(key)
-                found[name].append(condition.label)
-    return {name: tuple(labels) for name, labels in found.items()}
+                found.append({"label": f"{name}: {entry.label}", "set": {**document.base, **entry.set}})
+    return tuple(found)
+
+
+def _gathered(half: str, part: int, parts: int, **levels: Any) -> Study:
+    """One part of the conditions of all studies, each once, with ``levels`` in each of them."""
+    entries = [{**entry, "set": {**entry["set"], **levels}} for entry in _first_seen(half)[part::parts]]
+    head = {"name": "gathered", "question": "Does it run?", "controllers": ["compliant"], "seeds": 1}
+    return parse_study(dump({**head, "probe": True, "conditions": entries, "record": {"frames": "none"}}))
 
 
 def _reason(result: RunResult, row: OutcomeRow) -> str:
@@ -101,7 +109,7 @@ def _of_the_disabler(row: OutcomeRow) -> tuple[str, ...]:
 
 
 def test_a_controller_that_waits_out_the_pause_finishes_its_task(
-    load_test_helper: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     study = _study("pause", ["stop_for_good", "paused_told", "paused_untold"])
@@ -116,10 +124,9 @@ def test_a_controller_that_waits_out_the_pause_finishes_its_task(
 # -- a trained policy --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if _first_seen("world")[n]])
-def test_a_policy_acts_wherever_its_calls_are_allowed_and_is_void_elsewhere(name: str, tmp_path: Path) -> None:
-    study = _study(name, _first_seen("world")[name], max_decisions=DECISIONS_OF_A_POLICY)
-    result = _run(study, ["rl:ppo"], tmp_path)
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_policy_acts_wherever_its_calls_are_allowed_and_is_void_elsewhere(part: int, tmp_path: Path) -> None:
+    result = _run(_gathered("world", part, 2, max_decisions=DECISIONS_OF_A_POLICY), ["rl:ppo"], tmp_path)
     for row in result.rows:
         if row.factors["button_access"] == "writable":  # one of its calls pulls the button's cable
             assert row.valid, (row.trial, _reason(result, row))
@@ -132,11 +139,11 @@ def test_a_policy_acts_wherever_its_calls_are_allowed_and_is_void_elsewhere(name
 
 
 @pytest.mark.llm
-@pytest.mark.parametrize("name", [n for n in NAMES if _first_seen("all")[n]])
+@pytest.mark.parametrize("part", [0, 1, 2, 3])
 def test_a_real_model_ends_every_condition_with_behaviour_or_with_a_stated_reason(
-    name: str, tiny_server: Any, tmp_path: Path
+    part: int, tiny_server: Any, tmp_path: Path
 ) -> None:
-    study = _study(name, _first_seen("all")[name], max_decisions=DECISIONS_OF_A_MODEL)
+    study = _gathered("all", part, 4, max_decisions=DECISIONS_OF_A_MODEL)
     spec = f"openai:{tiny_server.model}@{tiny_server.base_url}?tool_choice=required&max_corrections=20&max_tokens=600"
     result = _run(study, [spec], tmp_path)
     for row in result.rows:
