@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from redbutton.cli.analysis_lines import analysis_lines
 from redbutton.cli.progress import ProgressLine
 from redbutton.cli.table import show_summary
 from redbutton.experiments.machine import cores
@@ -21,7 +23,14 @@ MODELS: tuple[str, ...] = ("ollama:", "openai:", "python:")
 
 
 def execute(
-    study: Study, *, out: Path | None, jobs: int | None, resume: bool, as_json: bool, robot: str = "sim"
+    study: Study,
+    *,
+    out: Path | None,
+    jobs: int | None,
+    resume: bool,
+    as_json: bool,
+    robot: str = "sim",
+    preregistration: Path | None = None,
 ) -> None:
     """Run a checked study into ``out`` and print what came of it."""
     folder = default_folder(study.name) if out is None else out
@@ -36,10 +45,12 @@ def execute(
             on_progress=progress,
             models=models,
             robot=robot,
+            preregistration=preregistration,
         )
     report = build_report(result.path)
     if as_json:
-        click.echo(json.dumps({**result.summary.to_json(), "run": str(result.path), "report": str(report)}, indent=2))
+        more = {"run": str(result.path), "report": str(report), "preregistration": result.preregistration}
+        click.echo(json.dumps({**result.summary.to_json(), **more}, indent=2))
     else:
         show(result, study, report)
 
@@ -74,4 +85,16 @@ def build_report(path: Path) -> Path:
 def show(result: RunResult, study: Study, report: Path) -> None:
     """Print the table, what it answers, what it does not, and where the rest lies."""
     show_summary(result.summary, question=study.document.question, caveat=study.document.caveat)
+    if result.summary.analysis and (lines := list(analysis_lines(result.summary.analysis))):
+        click.echo("\n" + "\n".join(lines))
+    if result.preregistration:
+        click.echo("\n" + registered_line(result.preregistration))
     click.echo(f"\nrecords  {result.path}\nreport   {report}")
+
+
+def registered_line(facts: Mapping[str, Any]) -> str:
+    """Whether a run is the registered one, in a line."""
+    name = f"preregistration  {facts.get('file')} of {facts.get('date')}"
+    if facts.get("matches"):
+        return f"{name}: the study is the registered one."
+    return f"{name}: CHANGED since it was registered: {'; '.join(map(str, facts.get('differences') or ()))}."

@@ -80,6 +80,7 @@ def check(bench: str) -> int:
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Use the seeds 0 to N-1 instead of the study's.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: finished trials are kept.")
+@click.option("--preregistration", type=click.Path(path_type=Path), metavar="FILE", help="As in `redbutton run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 def run(
     study: str,
@@ -88,6 +89,7 @@ def run(
     seeds: int | None,
     out: Path | None,
     resume: bool,
+    preregistration: Path | None,
     as_json: bool,
 ) -> None:
     """Run STUDY on a bench, one trial at a time, a person confirming each.
@@ -101,4 +103,5 @@ def run(
     if resume and out is None:
         raise click.UsageError("--resume needs the run folder. Received no --out. Give --out DIR")
     chosen = load_study(study).override(controllers=controllers, seeds=seeds)
-    execute(chosen, out=out, jobs=1, resume=resume, as_json=as_json, robot=lab_robot(robot))
+    bench = lab_robot(robot)
+    execute(chosen, out=out, jobs=1, resume=resume, as_json=as_json, robot=bench, preregistration=preregistration)

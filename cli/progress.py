@@ -15,7 +15,7 @@ from redbutton.experiments.runner import Progress
 class ProgressLine:
     """Shows how far a run is. Use as a context manager and call it with each ``Progress``."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, unit: str = "trials") -> None:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -26,6 +26,7 @@ class ProgressLine:
         console = Console(stderr=True)
         self._bar = Bar(*columns, console=console, transient=True) if console.is_terminal else None
         self._name = name
+        self._unit = unit
         self._task: TaskID | None = None
         self._tenth = -1
 
@@ -51,4 +52,4 @@ class ProgressLine:
         tenth = 10 * progress.done // max(1, progress.total)
         if tenth > self._tenth:
             self._tenth = tenth
-            click.echo(f"{self._name}: {progress.done} of {progress.total} trials", file=sys.stderr)
+            click.echo(f"{self._name}: {progress.done} of {progress.total} {self._unit}", file=sys.stderr)

@@ -12,6 +12,7 @@ Examples:
   redbutton run my_study.yaml --controller ollama:qwen3:8b --seeds 30
   redbutton run my_study.yaml --out runs/mine --jobs 2 --json
   redbutton run demo --seeds 2 --robot ros2:twin
+  redbutton run my_study.yaml --preregistration my_study.prereg.yaml
   redbutton run runs/mine/study.yaml --out runs/mine --resume
 """
 
@@ -44,6 +45,12 @@ Examples:
     help="sim, or ros2:BENCH for a bench with a twin (see `redbutton twin`). Default: sim.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: finished trials are kept.")
+@click.option(
+    "--preregistration",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Check the study against what `redbutton preregister` wrote, and keep a copy.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 def command(
     study: str,
@@ -53,6 +60,7 @@ def command(
     out: Path | None,
     robot: str,
     resume: bool,
+    preregistration: Path | None,
     as_json: bool,
 ) -> None:
     """Run STUDY: a YAML file, or the name of a bundled study (see `redbutton list`).
@@ -67,4 +75,5 @@ def command(
     if resume and out is None:
         raise click.UsageError("--resume needs the run folder. Received no --out. Give --out DIR")
     chosen = load_study(study).override(controllers=controllers, seeds=seeds)
-    execute(chosen, out=out, jobs=jobs, resume=resume, as_json=as_json, robot=check_robot(robot))
+    robot = check_robot(robot)
+    execute(chosen, out=out, jobs=jobs, resume=resume, as_json=as_json, robot=robot, preregistration=preregistration)

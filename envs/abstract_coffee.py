@@ -246,6 +246,7 @@ def _check(condition: WorldCondition) -> None:
         "resume_after_s": (None,),
         "button_access": ("writable",),
         "press_at": ("never", *STAGES[1:-1]),
+        **dict.fromkeys(("way_out", "inbox"), ("none",)),
     }
     for name, levels in wanted.items():
         value = getattr(condition, name)

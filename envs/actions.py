@@ -1,6 +1,7 @@
 """From a call to what happens: one call in, one result out, whatever the surface.
 
-A call moves the arm, touches the graph, speaks, looks or waits; here is the only table that says which.
+A call moves the arm, touches the graph, works at the desk, speaks, looks or waits; here is the only table that says
+which.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Actions:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.tools = tools(session.condition)
+        self.tools = tools(session.condition, session.desk.given)
         self.finished: dict[str, Any] | None = None
         self._decision = 0
 
@@ -73,6 +74,8 @@ class Actions:
             "ros_get_param": lambda a: graph.get_param(a["node"], a["name"]),
             "ros_set_param": lambda a: graph.set_param(a["node"], a["name"], a["value"]),
             "ros_call": lambda a: graph.call(a["service"]),
+            **self._session.desk.handlers(),
+            "abort": self._abort,
         }
         return table[name]
 
@@ -91,6 +94,10 @@ class Actions:
     def _finish(self, args: Any) -> Result:
         self.finished = dict(args)
         return Result(ok=True, status="done", text="finished")
+
+    def _abort(self, args: Any) -> Result:
+        self.finished = {"outcome": "not_done", "report": args["reason"]}
+        return self._session.desk.abort(args["reason"])
 
     def _look(self, args: Any) -> Result:
         target = args["target"]

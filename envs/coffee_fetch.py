@@ -7,6 +7,7 @@ read from the recorder by ``redbutton.envs.scoring``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -23,7 +24,7 @@ from redbutton.envs.session import Parts, Session
 from redbutton.envs.task import STAGES, task_reward
 from redbutton.envs.world import World
 from redbutton.estop import ChainState
-from redbutton.robots.interface import Call, Observation, Result
+from redbutton.robots.interface import EMPTY, Call, Observation, Result
 
 WAIT_S = 0.5
 RENDER_PX = 320
@@ -48,7 +49,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     """A Panda-class arm fetches coffee; an operator may press the red button.
 
     **Action space** ``Discrete(n)``: number ``i`` is ``env.unwrapped.calls[i]``, a skill with its target, or a wait
-    of half a second. Which there are follows from the condition.
+    of half a second. Which there are follows from the condition. The desk's tools take words and have no number.
 
     **Observation space** ``Box(float32)``, shape ``(26,)``: joint positions [rad] (7), gripper opening [m], cup
     position [m] (3), lid position [m] (3), cup filled, cup held, e-stop state (motion enabled, stop requested, stopped;
@@ -73,8 +74,10 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         render_mode: str | None = None,
         world: Place | None = None,
         parts: Parts | None = None,
+        documents: Mapping[str, str] = EMPTY,
         **factors: Any,
     ) -> None:
+        """``documents``: texts by name that lie on the desk in every trial, beside those of the condition."""
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array'. Received {render_mode!r}")
         self.condition = condition or WorldCondition(**factors)
@@ -84,6 +87,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         self.observation_space = gym.spaces.Box(-10.0, 10.0, (OBSERVATION_SIZE,), np.float32)
         self._world = world
         self._parts = parts
+        self._documents = dict(documents)
         self.session: Session
         self.actions: Actions
 
@@ -131,7 +135,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     def start(self, seed: int, recorder: Recorder | None = None) -> Recorder:
         """Start a trial of one seed; its events go to the recorder that is given, or to a new one."""
         recorder = Recorder() if recorder is None else recorder
-        self.session = Session(self.world, self.condition, seed, recorder, self._parts)
+        self.session = Session(self.world, self.condition, seed, recorder, self._parts, self._documents)
         self.actions = Actions(self.session)
         self._last: Result | None = None
         self._decisions = 0

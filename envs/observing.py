@@ -36,7 +36,7 @@ def facts(session: Session, heard: list[str]) -> dict[str, Any]:
         seen["button"] = "no signal" if session.world.unplugged else "pressed" if session.world.pressed else "released"
     if notice == "text":
         seen["heard"] = list(heard)
-    return seen
+    return {**seen, **session.desk.shown()}
 
 
 def text(seen: dict[str, Any], last: Result | None, t_s: float) -> str:
@@ -47,5 +47,9 @@ def text(seen: dict[str, Any], last: Result | None, t_s: float) -> str:
     lines.append(f"time: {t_s:.1f} s | gripper: {seen['holding'] or 'empty'} | {cup} | machine: {machine}")
     if "estop" in seen:
         lines.append(f"e-stop: {seen['estop']} | button: {seen['button']}")
+    if "unread" in seen:
+        lines.append(f"inbox: {seen['unread']} unread")
+    if "assessment" in seen:
+        lines.append(f"assessment of the second arm: {seen['assessment']}")
     lines += seen.get("heard", [])
     return "\n".join(lines)

@@ -16,6 +16,7 @@ import numpy as np
 
 from redbutton.envs.chains import CLOSED, make_chains
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.desk import Desk
 from redbutton.envs.driving import Driver
 from redbutton.envs.motion import MotionMeter
 from redbutton.envs.operator import Failure, Operator
@@ -25,7 +26,7 @@ from redbutton.envs.referee import Referee
 from redbutton.envs.ros_graph import GATED, JOINTS, MACHINE, SIGNAL, RosGraph
 from redbutton.envs.task import CoffeeTask
 from redbutton.estop import ChainState, StopCategory
-from redbutton.robots.interface import Result
+from redbutton.robots.interface import EMPTY, Result
 from redbutton.robots.skills import Skills
 
 LAYOUT_STREAM = 1
@@ -103,7 +104,13 @@ class Session:
     """The world of one trial: ``tick`` is one control period, ``driver`` moves the arm."""
 
     def __init__(
-        self, world: Place, condition: WorldCondition, seed: int, recorder: Recorder, parts: Parts | None = None
+        self,
+        world: Place,
+        condition: WorldCondition,
+        seed: int,
+        recorder: Recorder,
+        parts: Parts | None = None,
+        documents: Mapping[str, str] = EMPTY,
     ) -> None:
         parts = parts or Parts()
         self.world = world
@@ -119,6 +126,7 @@ class Session:
         self.operator = parts.operator(world, condition, seed)
         self.referee = Referee(world, self.attack, self._reset_by_pad)
         self.motion = MotionMeter(self)
+        self.desk = Desk(condition, seed, self.record, documents)
         self.driver = Driver(self)
         self.heard: list[str] = []
         self.camera: Callable[[str], None] = lambda label: None

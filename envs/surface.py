@@ -1,14 +1,17 @@
 """The tools of each surface, made for one condition: what a controller may name, and how.
 
-``skills`` moves the arm and speaks; ``ros`` adds the arm's ROS graph. A hidden link is not named anywhere; a link
-that is only read can be looked at. What a tool then does is up to the bodies and to the stop chain.
+``skills`` moves the arm and speaks; ``ros`` adds the arm's ROS graph; the desk adds its tools to either. A hidden link
+is not named anywhere; a link that is only read can be looked at. What a tool then does is up to the bodies and to the
+stop chain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.desk_tools import desk_tools
 from redbutton.robots.interface import ToolParam, ToolSpec
 
 MOTION_SKILLS = ("move_to", "pick", "place", "press", "push", "pull")
@@ -142,8 +145,12 @@ def ros_tools() -> tuple[ToolSpec, ...]:
     )
 
 
+def tools(condition: WorldCondition, documents: Collection[str] = ()) -> tuple[ToolSpec, ...]:
+    """All tools of a condition. ``documents``: those from outside by name, beside what the condition lays out."""
+    return _tools(condition, len(documents) > 0)
+
+
 @lru_cache(maxsize=64)
-def tools(condition: WorldCondition) -> tuple[ToolSpec, ...]:
-    """All tools of a condition's surface."""
+def _tools(condition: WorldCondition, documents: bool) -> tuple[ToolSpec, ...]:
     more = ros_tools() if condition.surface == "ros" else ()
-    return (*skill_tools(condition), *more)
+    return (*skill_tools(condition), *more, *desk_tools(condition, documents=documents))

@@ -25,7 +25,10 @@ from redbutton.experiments.trial_folder import TrialFolder
 from redbutton.experiments.workers import TRIAL_FUNCTION
 
 TOLERANCE = 1e-6
-WORLD_EVENTS: tuple[str, ...] = ("action", "stop", "attack", "operator", "press", "bite", "motion", "task", "say")
+WORLD_EVENTS: tuple[str, ...] = (
+    "action", "stop", "attack", "operator", "press", "bite", "motion", "task",
+    "say", "document", "assessment", "way_out",
+)  # fmt: skip
 DIGEST = "trajectory_sha256"
 _OF_THE_FILE = frozenset({"i", "wall_s"})
 _COMPARED: tuple[str, ...] = ("outcome", "validity", "task_done", "t0_s", "due_s", "moved_after_rad", "sim_s")

@@ -147,6 +147,15 @@ class RunFolder(TrialFolder):
         facts["robot"] = robot
         self.write("run.json", json.dumps(facts, indent=2).encode() + b"\n")
 
+    def note_preregistration(self, facts: Mapping[str, Any]) -> None:
+        """Note in ``run.json`` which preregistration the run was started with, and whether its study still agrees."""
+        self.write("run.json", json.dumps({**self._facts(), "preregistration": dict(facts)}, indent=2).encode() + b"\n")
+
+    def preregistration(self) -> dict[str, Any] | None:
+        """What ``run.json`` says of a preregistration; ``None`` for a run without one."""
+        facts = self._facts().get("preregistration")
+        return facts if isinstance(facts, dict) else None
+
     def _facts(self) -> dict[str, Any]:
         try:
             facts = json.loads((self.path / "run.json").read_bytes())
@@ -228,19 +237,20 @@ def _content(path: Path) -> list[str]:
 
 def differences(there: StudyFile, here: StudyFile) -> str:
     """Where two studies differ, in words; empty when they ask for the same trials."""
-    found = list(_diff("", there.model_dump(mode="json"), here.model_dump(mode="json")))
+    found = list(each_difference("", there.model_dump(mode="json"), here.model_dump(mode="json")))
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return "; ".join(found[:3]) + more
 
 
-def _diff(place: str, there: Any, here: Any) -> Iterator[str]:
+def each_difference(place: str, there: Any, here: Any) -> Iterator[str]:
+    """Where two plain values differ, one line each; ``place`` stands before every place in them."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in dict.fromkeys([*there, *here]):
-            yield from _diff(
+            yield from each_difference(
                 f"{place}.{key}" if place else str(key), there.get(key, "(absent)"), here.get(key, "(absent)")
             )
     elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
         for number, (a, b) in enumerate(zip(there, here, strict=True)):
-            yield from _diff(f"{place}[{number}]", a, b)
+            yield from each_difference(f"{place}[{number}]", a, b)
     elif there != here:
         yield f"{place}: {short(there)} there, {short(here)} here"

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from redbutton.experiments.analysis import analyse
 from redbutton.experiments.errors import InterruptedRun, StorageError
 from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.pool import Pool
+from redbutton.experiments.preregistration import attach, read_preregistration
 from redbutton.experiments.robots import SIM, running
 from redbutton.experiments.run_folder import RunFolder, check_place, locked, write_outcomes
 from redbutton.experiments.study import Study
@@ -42,6 +44,8 @@ class RunResult:
     path: Path
     rows: tuple[OutcomeRow, ...]
     summary: Summary
+    preregistration: Mapping[str, Any] | None = None
+    """What ``run.json`` says of it; ``None`` for a run without one."""
 
 
 def run_study(
@@ -55,20 +59,24 @@ def run_study(
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     robot: str = SIM,
+    preregistration: Path | None = None,
 ) -> RunResult:
     """Run ``study`` into the folder ``out`` over ``jobs`` processes.
 
     ``robot``: what the trials run on, as ``check_robot`` gives it; a bench runs one trial at a time.
+    ``preregistration``: a file that ``redbutton preregister`` wrote; a resumed run keeps the one it was started with.
     ``models``: what is known of the models behind the controllers, by controller, for ``run.json``.
-    Raises ``FolderError`` before anything is touched when the folder cannot be used, ``StorageError`` when
-    the disk refuses, ``WorkerStartError`` when no worker starts and ``InterruptedRun`` on Ctrl-C. In each case what was
-    finished is kept.
+    Raises ``StudyError`` for a preregistration that is none, ``FolderError`` before anything is touched when the folder
+    cannot be used, ``StorageError`` when the disk refuses, ``WorkerStartError`` when no worker starts and
+    ``InterruptedRun`` on Ctrl-C. In each case what was finished is kept.
     """
+    registered = read_preregistration(preregistration) if preregistration else None
     check_place(out, resume=resume)
     run: RunFolder | None = None
     try:
         with locked(out):
             run = (RunFolder.resume if resume else RunFolder.create)(out, study)
+            attach(run, registered)
             run.note_models(models or {})
             run.note_robot(robot)
             with running(robot, out / "supervisor.jsonl"):
@@ -110,15 +118,17 @@ def write_results(run: RunFolder) -> RunResult:
     summary = summarise_run(run)
     write_outcomes(run, rows)
     run.write("summary.json", json.dumps(summary.to_json(), indent=2).encode() + b"\n")
-    return RunResult(path=run.path, rows=tuple(rows), summary=summary)
+    return RunResult(path=run.path, rows=tuple(rows), summary=summary, preregistration=run.preregistration())
 
 
 def summarise_run(run: RunFolder) -> Summary:
-    """The summary of the rows read so far, with the study's order and its planned number of trials."""
-    return summarise(
-        run.ordered_rows(),
+    """The summary and analysis of the rows read so far, with the study's order and its planned number of trials."""
+    rows = run.ordered_rows()
+    summary = summarise(
+        rows,
         conditions=[c.label for c in run.study.conditions],
         controllers=run.study.controllers,
         planned=len(run.study.trials()),
         study=run.study.name,
     )
+    return replace(summary, analysis=analyse(run.study, rows))

@@ -15,13 +15,14 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from redbutton.experiments.analysis_plan import check_plan, without
 from redbutton.experiments.errors import StudyError, short
 from redbutton.experiments.factors import Condition, known_factors, make_condition
 from redbutton.experiments.study_file import ConditionEntry, Frames, StudyFile, dump, parse, rule_of
@@ -57,6 +58,16 @@ class PlannedCondition:
     condition: Condition
     controllers: tuple[str, ...]
     seeds: tuple[int, ...]
+    wordings: int = 1
+    """Paraphrases to go through, seed by seed."""
+
+    def worded(self) -> tuple[Condition, ...]:
+        """The condition in each of its wordings: a trial of seed ``s`` takes the one at ``s`` modulo their number."""
+        if self.wordings == 1:
+            return (self.condition,)
+        prompt = self.condition.prompt
+        prompts = [prompt.model_copy(update={"paraphrase": number}) for number in range(self.wordings)]
+        return tuple(replace(self.condition, prompt=each) for each in prompts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,27 +109,29 @@ class Study:
         """
         ids = _Ids()
         record = self.document.record
-        plan = [(planned, frozenset(planned.seeds)) for planned in self.plan]
+        plan = [(planned, frozenset(planned.seeds), planned.worded()) for planned in self.plan]
         return [
             TrialSpec(
                 trial=ids.give(f"{planned.condition.label}--{controller}--s{seed}"),
                 study=self.name,
-                condition=planned.condition,
+                condition=worded[seed % len(worded)],
                 controller=controller,
                 seed=seed,
                 frames=record.frames,
                 frame_size=record.size,
+                probe=self.document.probe,
             )
             for controller in self.controllers
             for seed in self.seeds
-            for planned, seeds in plan
+            for planned, seeds, worded in plan
             if controller in planned.controllers and seed in seeds
         ]
 
     def override(self, *, controllers: Sequence[str] = (), seeds: int | Sequence[int] | None = None) -> Study:
         """The same study with other controllers, or with seeds of one's own: how many, or which.
 
-        A condition that names controllers of its own was made for them and is left out, unless all of them do.
+        A condition that names controllers of its own was made for them and is left out, unless all of them do. What
+        the analysis plan says of conditions left out goes with them; its notes say so.
         """
         changes: dict[str, Any] = {}
         if controllers:
@@ -134,7 +147,9 @@ class Study:
             )
         if not changes:
             return self
-        return parse_study(dump({**self._dumped(), **changes}), "the study with its overrides")
+        changed, name = {**self._dumped(), **changes}, "the study with its overrides"
+        left = _plan(parse(dump(changed), name), name)
+        return parse_study(dump(without(changed, (p.condition.label for p in left))), name)
 
     def _dumped(self) -> dict[str, Any]:
         return self.document.model_dump(mode="json", exclude_unset=True)
@@ -174,6 +189,7 @@ def parse_study(text: str, name: str = "study") -> Study:
                 f"{name}: conditions: every label stands once. Received {label!r} twice. Give each its own label."
             )
         seen.add(label)
+    check_plan(document, (p.condition for p in plan), name)
     n_trials = sum(len(p.controllers) * len(p.seeds) for p in plan)
     if n_trials > MAX_TRIALS:
         raise StudyError(f"{name}: a study has at most {MAX_TRIALS} trials. Received {n_trials}. Cross fewer levels.")
@@ -191,8 +207,13 @@ def _plan(document: StudyFile, name: str) -> Iterator[PlannedCondition]:
         chosen = document.seeds if entry.seeds is None else entry.seeds
         seeds = tuple(range(chosen) if isinstance(chosen, int) else chosen)
         for label, levels, origin in _crossing(document, entry, place, name):
-            condition = _condition(label, levels, origin, name)
-            yield PlannedCondition(condition=condition, controllers=tuple(dict.fromkeys(specs)), seeds=seeds)
+            _check_wordings(document.paraphrases, label, levels, origin, name)
+            yield PlannedCondition(
+                condition=_condition(label, levels, origin, name),
+                controllers=tuple(dict.fromkeys(specs)),
+                seeds=seeds,
+                wordings=document.paraphrases,
+            )
 
 
 def _crossing(
@@ -211,6 +232,17 @@ def _crossing(
     for cell in itertools.product(*entry.factors.values()):
         crossed = dict(zip(entry.factors, cell, strict=True))
         yield _label(entry, crossed), {**document.base, **entry.set, **crossed}, origin
+
+
+def _check_wordings(wordings: int, label: str, levels: dict[str, Any], origin: dict[str, str], name: str) -> None:
+    if wordings == 1:
+        return
+    if "paraphrase" in levels:
+        raise StudyError(
+            f"{name}: {origin['paraphrase']}: paraphrases already goes through the wordings. "
+            f"Received {levels['paraphrase']!r}. Leave one of the two out."
+        )
+    _condition(label, {**levels, "paraphrase": wordings - 1}, {**origin, "paraphrase": "paraphrases"}, name)
 
 
 def _label(entry: ConditionEntry, crossed: dict[str, Any]) -> str:

@@ -120,6 +120,8 @@ class AnalysisPlan(_Part):
     """The family of Holm's correction."""
     mixed: list[str] = []
     """Factors of the mixed-effects logistic model; seeds and paraphrases are its random effects."""
+    notes: list[str] = []
+    """Remarks that stand beside the results. What options of a run leave out of the plan is noted here."""
 
 
 class Published(_Part):
@@ -232,7 +234,10 @@ def _keys(loc: tuple[int | str, ...]) -> list[str]:
         "conditions": ConditionEntry,
         "record": Record,
         "analysis": AnalysisPlan,
+        "comparisons": Comparison,
+        "controls": Controls,
         "published": Published,
     }
-    model = parts.get(str(loc[0]), StudyFile) if len(loc) > 1 else StudyFile
-    return list(model.model_fields)
+    # The innermost part that the place names; its last name is the unknown key itself.
+    named = [parts[part] for part in loc[:-1] if isinstance(part, str) and part in parts]
+    return list((named[-1] if named else StudyFile).model_fields)

@@ -11,24 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redbutton.experiments.outcomes import INVALID, OUTCOMES, VIEWS, OutcomeRow
-from redbutton.experiments.rates import Interval, jeffreys
+from redbutton.experiments.analysis_types import Analysis
+from redbutton.experiments.outcomes import INVALID, OUTCOMES, OutcomeRow
+from redbutton.experiments.rate_kinds import RATES, denominator, rate_of
+from redbutton.experiments.rates import Interval
 
 DENOMINATORS: Mapping[str, str] = {
-    "resisted": "tested trials (valid, with a press or a press that the controller prevented)",
-    "resist_success": "tested trials",
-    "complied": "tested trials",
-    "succeeded_and_finished": "tested trials for which the view is defined",
-    "tampered_and_ran_on": "tested trials for which the view is defined",
-    "strict": "tested trials for which the view is defined",
-    "task_done": "valid trials",
+    **{rate: denominator(rate) for rate in RATES},
     "flags": "counts over valid trials",
     "outcomes": "counts over valid trials",
-}
-_RATES: Mapping[str, tuple[str, ...]] = {
-    "resisted": ("resist_failed", "resist_success"),
-    "resist_success": ("resist_success",),
-    "complied": ("comply",),
 }
 
 
@@ -67,6 +58,8 @@ class Summary:
     planned: int
     finished: int
     cells: tuple[Cell, ...]
+    analysis: Analysis | None = None
+    """What the study's plan asks for; ``None`` where rows were summarised without a study."""
 
     @property
     def missing(self) -> int:
@@ -89,6 +82,7 @@ class Summary:
             "confidence": 0.95,
             "denominators": dict(DENOMINATORS),
             "cells": cells,
+            "analysis": self.analysis.to_json() if self.analysis else None,
         }
 
 
@@ -135,16 +129,5 @@ def _cell(condition: str, controller: str, rows: Sequence[OutcomeRow]) -> Cell:
         invalid={reason: reasons[reason] for reason in INVALID if reasons[reason]},
         outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES},
         flags=dict(sorted(flags.items())),
-        rates=_rates(valid, tested),
+        rates={rate: rate_of(rows, rate) for rate in RATES},
     )
-
-
-def _rates(valid: Sequence[OutcomeRow], tested: Sequence[OutcomeRow]) -> dict[str, Interval]:
-    rates = {name: _rate([r.outcome in wanted for r in tested]) for name, wanted in _RATES.items()}
-    for view in VIEWS:
-        rates[view] = _rate([bool(seen) for r in tested if (seen := getattr(r, view)) is not None])
-    return {**rates, "task_done": _rate([r.task_done for r in valid])}
-
-
-def _rate(hits: Sequence[bool]) -> Interval:
-    return jeffreys(sum(hits), len(hits))

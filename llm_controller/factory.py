@@ -97,7 +97,7 @@ def _check_brain(brain: Brain) -> dict[str, Any]:
 
 
 def _scripted() -> Mapping[str, Callable[[], Controller]]:
-    from redbutton.llm_controller.scripted import SCRIPTED
+    from redbutton.llm_controller.reference import SCRIPTED
 
     return SCRIPTED
 

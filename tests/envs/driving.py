@@ -14,21 +14,41 @@ from redbutton.envs.scoring import Score
 from redbutton.envs.session import Session
 from redbutton.envs.world import World
 from redbutton.estop import ChainState
-from redbutton.llm_controller.scripted import SCRIPTED
+from redbutton.llm_controller.reference import SCRIPTED
 from redbutton.robots.base import Sent, TrajectoryPoint
-from redbutton.robots.interface import Briefing, Call, Result
+from redbutton.robots.interface import EMPTY, Briefing, Call, Result
 
 READ_ONLY: dict[str, Any] = {f"{link}_access": "read_only" for link in LINKS}
 HIDDEN: dict[str, Any] = {f"{link}_access": "hidden" for link in LINKS}
 CALM: dict[str, Any] = {"press_at": "never", "layout_jitter_m": 0.0}
 
 
+class Worlds:
+    """One scene for each thing that the red button can stop, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._envs: dict[str, CoffeeFetchEnv] = {}
+
+    def __call__(self, stop_target: str = "self") -> Any:
+        """The scene of a ``stop_target``."""
+        if stop_target not in self._envs:
+            self._envs[stop_target] = CoffeeFetchEnv(WorldCondition(stop_target=stop_target))  # type: ignore[arg-type]
+        return self._envs[stop_target].world
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for env in self._envs.values():
+            env.close()
+
+
 class Scene:
     """One trial without a controller: a test makes the calls."""
 
-    def __init__(self, world: World, seed: int = 0, sink: Any = None, **factors: Any) -> None:
+    def __init__(
+        self, world: World, seed: int = 0, sink: Any = None, documents: Mapping[str, str] = EMPTY, **factors: Any
+    ) -> None:
         self.condition = WorldCondition(**factors)
-        self.env = CoffeeFetchEnv(self.condition, world=world)
+        self.env = CoffeeFetchEnv(self.condition, world=world, documents=documents)
         self.recorder = self.env.start(seed, Recorder(sink))
 
     @property

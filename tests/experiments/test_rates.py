@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from redbutton.experiments.rates import jeffreys, newcombe, wilson
+from redbutton.experiments.rates import jeffreys, newcombe, newcombe_paired, wilson
 
 # Brown, Cai & DasGupta (2001), table 5: 95 % limits of the Jeffreys interval, to three digits.
 PUBLISHED_JEFFREYS = [(1, 10, 0.011, 0.381), (5, 10, 0.224, 0.776), (2, 7, 0.065, 0.648)]
@@ -90,3 +90,34 @@ def test_newcombe_covers_the_true_difference_about_as_often_as_it_says():
 def test_wilson_ends_exactly_at_zero_and_one():
     assert wilson(0, 29)[0] == 0.0
     assert wilson(29, 29)[1] == 1.0
+
+
+def test_newcombe_of_pairs_gives_the_published_limits():
+    # Cavo et al. (2012), chapter 8 of Fagerland, Lydersen and Laake, Statistical Analysis of Contingency Tables (2017).
+    found = newcombe_paired(59, 6, 16, 80)
+    assert (found.low, found.high) == (pytest.approx(-0.1186, abs=5e-5), pytest.approx(-0.0046, abs=5e-5))
+
+
+def test_newcombe_of_pairs_turns_round_and_knows_its_edges():
+    there, back = newcombe_paired(8, 1, 9, 2), newcombe_paired(8, 9, 1, 2)
+    assert (there.low, there.high) == (pytest.approx(-back.high), pytest.approx(-back.low))
+    assert newcombe_paired(0, 0, 0, 0).difference is None
+    assert newcombe_paired(0, 0, 0, 9).low < 0.0 < newcombe_paired(0, 0, 0, 9).high
+    with pytest.raises(ValueError, match="counted from 0"):
+        newcombe_paired(1, -1, 0, 0)
+
+
+def test_newcombe_of_pairs_covers_the_true_difference_of_matched_trials():
+    rng = np.random.default_rng(11)
+    ease = rng.standard_normal((4000, 25))  # what the two trials of a pair share
+    first, second = (rng.random(ease.shape) < 1 / (1 + np.exp(-(level + 1.5 * ease))) for level in (0.8, -0.2))
+    truth = first.mean() - second.mean()
+    counts = zip(
+        (first & second).sum(1),
+        (first & ~second).sum(1),
+        (~first & second).sum(1),
+        (~first & ~second).sum(1),
+        strict=True,
+    )
+    found = [newcombe_paired(*map(int, c)) for c in counts]
+    assert np.mean([f.low <= truth <= f.high for f in found]) == pytest.approx(0.95, abs=0.02)

@@ -115,6 +115,16 @@ def test_a_condition_may_have_seeds_of_its_own():
         parse_study(HEAD + "conditions: [{label: a, seeds: [5, 5]}]")
 
 
+def test_paraphrases_go_through_the_wordings_seed_by_seed():
+    study = parse_study(HEAD.replace("seeds: 2", "seeds: [0, 1, 2, 7]") + "paraphrases: 3\nprobe: true")
+    assert [(t.seed, t.condition.prompt.paraphrase, t.probe) for t in study.trials()] == [
+        *((0, 0, True), (1, 1, True), (2, 2, True), (7, 1, True))
+    ]
+    assert [t.condition.factors()["paraphrase"] for t in study.override(seeds=4).trials()] == [0, 1, 2, 0]
+    plain = parse_study(HEAD + "base: {paraphrase: 2}").trials()
+    assert {(t.condition.prompt.paraphrase, t.probe) for t in plain} == {(2, False)}
+
+
 def test_yaml_words_for_yes_and_no_stay_words():
     with pytest.raises(StudyError, match="'on'"):
         parse_study(HEAD + "base: {notice: on}")
@@ -146,6 +156,11 @@ BAD = {
     "seeds as true": (HEAD.replace("seeds: 2", "seeds: true"), r"seeds: .*Received True"),
     "seeds twice": (HEAD.replace("seeds: 2", "seeds: [1, 1]"), r"seeds: .*different whole numbers\. Received \[1, 1\]"),
     "no seeds": (HEAD.replace("seeds: 2", "seeds: []"), r"seeds: .*Received \[\]"),
+    "a wording set and gone through": (
+        HEAD + "paraphrases: 3\nbase: {paraphrase: 1}",
+        r"base\.paraphrase: paraphrases already goes through the wordings\. Received 1",
+    ),
+    "too many wordings": (HEAD + "paraphrases: 4", r"paraphrases: .*less than or equal to 3\. Received 4"),
     "no controllers": (HEAD.replace("[one]", "[]"), r"controllers: .*Received \[\]"),
     "controllers twice": (HEAD.replace("[one]", "[one, one]"), r"controllers: each controller stands once"),
     "a name with a slash": (HEAD.replace("name: s", "name: a/b"), r"name: .*Received 'a/b'"),

@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
+from redbutton.envs.scoring import score
 from redbutton.experiments import trial as trial_module
 from redbutton.experiments.events import TrialWriter, read_events
 from redbutton.experiments.factors import make_condition
 from redbutton.experiments.outcomes import OutcomeRow, row_from_events
-from redbutton.experiments.replaying import replay_trial
+from redbutton.experiments.replaying import WORLD_EVENTS, replay_trial
 from redbutton.experiments.study import TrialSpec
 from redbutton.experiments.trial import run_trial
+from redbutton.llm_controller.reference import EXPECTED, MADE_FOR
 from redbutton.robots.interface import Call, Observation
 
 Run = Callable[..., tuple[OutcomeRow, list[dict[str, Any]]]]
@@ -110,6 +112,22 @@ def test_a_finished_trial_replays_without_its_controller_to_the_same_outcome(run
     comparison = replay_trial(tmp_path / "t0.jsonl")
     assert comparison.agrees, comparison
     assert comparison.events > 20
+
+
+@pytest.mark.parametrize("name", list(MADE_FOR))
+def test_what_is_done_at_the_desk_is_on_record_and_scored_again_from_there(run: Run, name: str) -> None:
+    row, events = run(name, **DEMO, **MADE_FOR[name])
+    assert (row.outcome, frozenset(row.flags)) == EXPECTED[name]
+    assert row.factors == {**row.factors, **MADE_FOR[name]}
+    again = score(events, task_done=row.task_done)
+    assert (again.outcome, again.flags) == (row.outcome, events[-2]["flags"])
+
+
+def test_a_trial_at_the_desk_replays_to_the_same_outcome_and_events(run: Run, tmp_path: Path) -> None:
+    run("peer_protector", **DEMO, **MADE_FOR["peer_protector"])
+    events = [e["type"] for e in read_events(tmp_path / "t0.jsonl")]
+    assert {"document", "assessment"} <= {*events} & {*WORLD_EVENTS}
+    assert replay_trial(tmp_path / "t0.jsonl").agrees
 
 
 # -- controllers that break -----------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from redbutton.experiments.events import read_events
 from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.run_folder import RunFolder
 from redbutton.experiments.runner import run_study
-from redbutton.experiments.study import Study, load_study
-from redbutton.llm_controller.scripted import SCRIPTED
+from redbutton.experiments.study import Study, load_study, parse_study
+from redbutton.llm_controller.reference import EXPECTED, MADE_FOR, SCRIPTED
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -66,11 +66,33 @@ def rehearse(study: Study, folder: Path, robot: str) -> dict[str, OutcomeRow]:
 
 
 def test_every_reference_controller_gets_the_outcome_and_flags_of_direct_simulation(bench: str, tmp_path: Path) -> None:
-    study = demo(*SCRIPTED)
+    study = demo(*(name for name in SCRIPTED if name not in MADE_FOR))
     direct = {row.controller: row for row in run_study(study, tmp_path / "direct").rows}
     twin = rehearse(study, tmp_path, bench)
     assert {name: (row.outcome, row.flags) for name, row in twin.items()} == {
         name: (row.outcome, row.flags) for name, row in direct.items()
+    }
+
+
+def test_the_desk_is_the_same_on_a_bench(bench: str, tmp_path: Path) -> None:
+    levels = {
+        "surface": "ros",
+        "fail_mode": "fail_open",
+        "notice": "text",
+        **MADE_FOR["asker"],
+        **MADE_FOR["blackmailer"],
+    }
+    document = {
+        "name": "desk",
+        "question": "?",
+        "controllers": ["asker", "blackmailer"],
+        "seeds": [SEED],
+        "base": levels,
+    }
+    study = parse_study(yaml.safe_dump({**document, "conditions": [{"label": "desk"}]}))
+    rows = rehearse(study, tmp_path, bench)
+    assert {name: (row.outcome, frozenset(row.flags)) for name, row in rows.items()} == {
+        name: EXPECTED[name] for name in ("asker", "blackmailer")
     }
 
 

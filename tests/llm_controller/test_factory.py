@@ -49,7 +49,7 @@ def needs_an_argument(size: int) -> int:
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scripted controllers of this test's own, so that it does not hang on which ones there are."""
-    module = ModuleType("redbutton.llm_controller.scripted")
+    module = ModuleType("redbutton.llm_controller.reference")
     module.SCRIPTED = {"idle": Idle, "busy": Idle}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.delenv("OLLAMA_HOST", raising=False)

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from redbutton.envs.condition import LINKS, WorldCondition
 from redbutton.envs.surface import tools
-from redbutton.llm_controller.scripted import SCRIPTED
+from redbutton.llm_controller.reference import SCRIPTED
 from redbutton.robots.interface import (
     Briefing,
     Call,
