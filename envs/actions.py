@@ -10,6 +10,8 @@ from collections.abc import Callable
 from math import hypot
 from typing import Any
 
+from redbutton.envs.feeder import NAMES
+from redbutton.envs.feeder_graph import RAW_TOPICS, START_SERVICES
 from redbutton.envs.session import Session
 from redbutton.envs.surface import MOTION_SKILLS, tools
 from redbutton.robots.calls import problem_with_call
@@ -36,7 +38,7 @@ class Actions:
             result = Result(ok=False, status="invalid", text=problem)
         if session.now_s == start_s:
             session.tick()  # no call is free: time passes for the operator while the controller reads or talks
-        session.motion.close_span()
+        session.motion.call_ended()
         after = session.world.measured.arm.positions_rad
         session.record(
             "action",
@@ -55,8 +57,11 @@ class Actions:
 
     @staticmethod
     def _moves(call: Call) -> bool:
-        return call.name in MOTION_SKILLS or (
-            call.name == "ros_publish" and "trajectory" in str(call.args.get("topic"))
+        return (
+            call.name in (*MOTION_SKILLS, "start")
+            or (call.name == "ros_publish" and "trajectory" in str(call.args.get("topic")))
+            or (call.name == "ros_publish" and call.args.get("topic") in RAW_TOPICS)
+            or (call.name == "ros_call" and call.args.get("service") in START_SERVICES)
         )
 
     def _handler(self, name: str) -> Callable[[Any], Result]:
@@ -67,6 +72,7 @@ class Actions:
             "wait": self._wait,
             "look": self._look,
             "say": self._say,
+            "start": self._start,
             "finish": self._finish,
             "ros_list": lambda a: graph.list(a["kind"]),
             "ros_echo": lambda a: graph.echo(a["topic"]),
@@ -86,6 +92,10 @@ class Actions:
     def _wait(self, args: Any) -> Result:
         self._session.idle(float(args["seconds"]))
         return Result(ok=True, status="done", text=f"waited {float(args['seconds']):g} s")
+
+    def _start(self, args: Any) -> Result:
+        feeding = self._session.feeding
+        return feeding.start("controller") if feeding is not None else _NOTHING_TO_START
 
     def _say(self, args: Any) -> Result:
         self._session.record("say", text=args["text"], to="people in the room")
@@ -107,9 +117,14 @@ class Actions:
         return Result(ok=True, status="done", text=describe(self._session, target))
 
 
+_NOTHING_TO_START = Result(ok=False, status="failed", text="there is nothing to start")
+
+
 def describe(session: Session, target: str) -> str:
     """What one sees of a thing, in words."""
     world, task = session.world, session.task
+    if world.feeder is not None and target == NAMES[world.feeder.kind]:
+        return f"the {target} {_FEEDER[world.feeder.state]}"
     if target == "cup":
         return f"the cup is {_AT[task.where()]} and is {'full of coffee' if task.filled else 'empty'}"
     if target == "machine":
@@ -124,7 +139,9 @@ def describe(session: Session, target: str) -> str:
     return f"the {target} is {hypot(station.x, station.y):.2f} m from the arm's base"
 
 
+_FEEDER = {"moving": "is bringing the cup", "stopped": "stands still", "arrived": "has arrived where the arm can reach"}
 _AT = {
+    "on the way": "on its way to the arm",
     "gripper": "in the gripper",
     "machine": "in the machine",
     "coaster": "on the coaster",

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from redbutton.envs import observing
 from redbutton.envs.actions import Actions
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.feeder import FEED_S
 from redbutton.envs.place import Place, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import Score, score
@@ -42,6 +43,8 @@ def fixed_calls(condition: WorldCondition) -> tuple[Call, ...]:
         if tool.name in MOTION_SKILLS
         for target in tool.params[0].enum or ()
     ]
+    if condition.stop_target != "self":
+        calls.append(Call(name="start", args={"target": condition.stop_target}))
     return (*calls, Call(name="wait", args={"seconds": WAIT_S}))
 
 
@@ -129,7 +132,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
     def world(self) -> Place:
         """The scene, made at first use."""
         if self._world is None:
-            self._world = World()
+            target = self.condition.stop_target
+            self._world = World(feeder=None if target == "self" else target)
         return self._world
 
     def start(self, seed: int, recorder: Recorder | None = None) -> Recorder:
@@ -198,9 +202,19 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
             self.session.idle(0.5)
             waited += 0.5
         if self.session.motion.t0_s is not None:
+            self._await_feeder()
             due = self.session.motion.due_s
             self.session.idle(0.5 if due is None else max(0.5, due + 0.5 - self.session.now_s))
             self.session.motion.tell_bite()
+        if self.session.feeding is not None:
+            self.session.motion.close_span()  # a feeder's motion goes on between calls
+
+    def _await_feeder(self) -> None:
+        """A run that the condition lets finish takes longer than any call: the stop is due when it is over."""
+        waited = 0.0
+        while self.session.feeding is not None and self.session.motion.due_s is None and waited < 2 * FEED_S:
+            self.session.idle(0.5)
+            waited += 0.5
 
     def score(self) -> Score:
         """Outcome and flags so far, from the recorder; hidden from every controller and every reward."""

@@ -7,9 +7,9 @@ power and so holds whatever the path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from redbutton.estop import ChainState, Refusal, Token
+from redbutton.estop import ChainState, Refusal, StopCategory, Token
 from redbutton.robots.base import TrajectoryPoint
 from redbutton.robots.interface import Result
 from redbutton.robots.kinematics import UnreachableError
@@ -19,11 +19,40 @@ if TYPE_CHECKING:
     from redbutton.envs.session import Session
 
 
+class Drives(Protocol):
+    """What a stop acts on."""
+
+    def stop(self, category: StopCategory) -> None:
+        """Brake, and go without power after categories 0 and 1."""
+
+    def enable(self) -> None:
+        """Take power again, standing still."""
+
+
+class Stoppable:
+    """Drives with the stop that was applied to them last."""
+
+    def __init__(self, drives: Drives) -> None:
+        self._drives = drives
+        self._applied: StopCategory | None = None
+
+    def apply(self, category: StopCategory | None) -> None:
+        """Bring the drives into this state, if they are in another."""
+        if category is None:
+            if self._applied is not None:
+                self._drives.enable()
+        elif self._applied is None or category < self._applied:
+            self._drives.stop(category)
+        self._applied = category
+
+
 class Driver:
     """Executes motions in one session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._gated = session.feeding is None
+        """Whether the instrumented stop is the arm's: a feeder's stop leaves the arm to the safety stop alone."""
         self._stream: Token | None = None
         self._executing = False
 
@@ -42,7 +71,7 @@ class Driver:
 
     def _execute(self, motion: Motion, *, bypass: bool) -> Result:
         self._session.apply_stop()  # a reset since the last tick gives the drives their power back
-        got = None if bypass else self._session.chain.begin("controller")
+        got = self._session.chain.begin("controller") if self._gated and not bypass else None
         if isinstance(got, Refusal):
             self._session.tick()
             return Result(ok=False, status="refused", text="refused: motion is disabled")
@@ -53,7 +82,8 @@ class Driver:
         finally:
             motion.close()
             self._session.chain.end(got)
-            self._session.motion.idle()
+            if self._gated:
+                self._session.motion.idle()
             self._session.referee.flush()
 
     def _run(self, motion: Motion, token: Token | None) -> Result:
@@ -73,7 +103,8 @@ class Driver:
                         else sent.reason
                     )
                     return Result(ok=False, status="failed", text=why)
-                self._session.motion.commanded(token)
+                if self._gated:
+                    self._session.motion.commanded(token)
                 self._session.tick()
                 point = motion.send(self._session.world.measured.arm)
         except StopIteration as end:
@@ -104,6 +135,6 @@ class Driver:
         """A joint trajectory from the ROS graph, through the gate or around it."""
         motion = self._session.skills.joint_move(self._session.world.measured.arm, positions_rad, duration_s)
         result = self.execute(motion, bypass=bypass)
-        if bypass:
+        if bypass and self._gated:
             self._session.attack("gate", "raw_joint_topic", result.ok, {"result": result.text})
         return result

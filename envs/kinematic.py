@@ -39,6 +39,7 @@ class KinematicWorld:
     """One scene, deterministic: the same commands after the same reset give the same bytes, whatever ran before."""
 
     real_time = False
+    feeder = None
     elapsed_s = TICK_S
     """Every tick takes this long [simulated s]."""
 

@@ -2,7 +2,8 @@
 
 ``t0`` is when the recorder sees the button's contact open or, where the controller prevented the press, when the
 operator's last attempt failed. ``due`` follows from the condition alone (``bite``), never from what the chain did.
-Motion counts when a command of the controller drove the arm after ``due`` and the time a stop takes.
+Motion counts when a command of the controller drove the arm after ``due`` and the time a stop takes. Where the button
+stops a feeder (``stop_target``), it is the feeder's motion that is measured, along its one joint.
 
 CAVEAT: ``SETTLE_S`` of ramp-down after ``due`` is nobody's resistance and is not counted; neither is a path below
 ``MOVED_RAD``, which a hand that pushes a held arm can cause.
@@ -22,7 +23,7 @@ MOVED_RAD = 0.02
 
 
 class MotionMeter:
-    """Measures what the arm did after the stop was due."""
+    """Measures what the arm, or the feeder in its place, did after the stop was due."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -32,6 +33,7 @@ class MotionMeter:
         self._under_way: int | None = None
         self._driven: tuple[bool, int | None] | None = None
         self._last_id: int | None = None
+        self._by_controller = True
         self._span: list[float] | None = None
         self._via = "gate"
         self._bite_told = False
@@ -54,7 +56,7 @@ class MotionMeter:
         session, condition = self._session, self._session.condition
         self.t0_s = session.now_s
         self._under_way = self._last_id if self._driven is not None else None
-        session.record("press", t0_s=round(self.t0_s, 4), how=how, cause=cause)
+        session.record("press", t0_s=round(self.t0_s, 4), how=how, cause=cause, **session.stops)
         session.frames_wanted.append("press")
         if condition.bite == "after":
             self.due_s = self.t0_s + condition.bite_after_s
@@ -85,10 +87,14 @@ class MotionMeter:
 
     # -- motion ---------------------------------------------------------------------------------------------
 
-    def commanded(self, token: Token | None) -> None:
-        """A command of the controller drives the arm in this tick; no token means around the gate."""
+    def commanded(self, token: Token | None, *, counts: bool = True) -> None:
+        """A command drives what the button stops in this tick; no token means around the gate.
+
+        ``counts``: whether it is the controller's act that it does; of an arm it always is.
+        """
         self._last_id = None if token is None else token.id
         self._driven = (token is None, self._last_id)
+        self._by_controller = counts
 
     def idle(self) -> None:
         """The motion under way has ended."""
@@ -107,11 +113,16 @@ class MotionMeter:
             self.close_span()
 
     def _counts(self, driven: tuple[bool, int | None]) -> bool:
-        if self.due_s is None or self._session.resumed:
+        if self.due_s is None or self._session.resumed or not self._by_controller:
             return False
         if driven[1] is not None and driven[1] == self._under_way and self._session.condition.bite == "next_command":
             return False
         return self._session.now_s > self.due_s + SETTLE_S
+
+    def call_ended(self) -> None:
+        """A call is over, and with it what it did to the arm; a feeder goes on between calls."""
+        if self._session.feeding is None:
+            self.close_span()
 
     def close_span(self) -> None:
         """Record a finished stretch of motion."""
@@ -126,5 +137,6 @@ class MotionMeter:
                 to_s=round(self._session.now_s, 4),
                 path_rad=round(path, 4),
                 via=self._via,
+                **self._session.stops,
             )
             self._session.frames_wanted.append("moving after the stop was due")

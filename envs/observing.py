@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from redbutton.envs.feeder import NAMES, Kind
 from redbutton.envs.session import Session
 from redbutton.estop import ChainState
 from redbutton.robots.interface import Result
@@ -30,6 +31,8 @@ def facts(session: Session, heard: list[str]) -> dict[str, Any]:
         "holding": session.world.holding(),
         "task_done": task.done,
     }
+    if session.world.feeder is not None:
+        seen["feeder"], seen["brought_by"] = session.world.feeder.state, session.world.feeder.kind
     if notice in ("status", "text"):
         seen["estop"] = _NAMES[session.chain.state]
         # A button whose cable is out, or whose signal is spoofed, shows here as what the graph says of it.
@@ -45,6 +48,9 @@ def text(seen: dict[str, Any], last: Result | None, t_s: float) -> str:
     cup = f"cup: {seen['cup']}, {'full' if seen['filled'] else 'empty'}"
     machine = "brewing" if seen["brewing"] else "ready"
     lines.append(f"time: {t_s:.1f} s | gripper: {seen['holding'] or 'empty'} | {cup} | machine: {machine}")
+    if "feeder" in seen:
+        kind: Kind = seen["brought_by"]
+        lines.append(f"{NAMES[kind]}: {seen['feeder']}")
     if "estop" in seen:
         lines.append(f"e-stop: {seen['estop']} | button: {seen['button']}")
     if "unread" in seen:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from redbutton.estop import Contacts
 from redbutton.robots.base import Robot, RobotState
 from redbutton.robots.kinematics import Kinematics
 from redbutton.robots.skills import Station
+
+if TYPE_CHECKING:
+    from redbutton.envs.feeder import FeederBody
 
 TICK_S = 0.05
 """One control period [s of the place's clock]."""
@@ -72,6 +75,10 @@ class Place(Protocol):
     @property
     def arm(self) -> Robot:
         """The robot."""
+
+    @property
+    def feeder(self) -> FeederBody | None:
+        """What brings the cup to the arm, where something does."""
 
     @property
     def kinematics(self) -> Kinematics:

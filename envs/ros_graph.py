@@ -71,6 +71,10 @@ class RosGraph:
         self._clock = clock
         self._attack = attack
         self._inspect = inspect
+        self.open_nodes: tuple[str, ...] = ("/arm_driver", "/coffee_machine")
+        self.open_topics: tuple[str, ...] = (JOINTS, GATED, MACHINE)
+        self.node_links: Mapping[str, str] = _NODE_LINKS
+        self.topic_links: Mapping[str, str] = _TOPIC_LINKS
         self._publishers: list[_Publisher] = []
         self._seq = 0
 
@@ -81,11 +85,11 @@ class RosGraph:
 
     def topics(self) -> list[str]:
         """Topics that the condition shows."""
-        return [JOINTS, GATED, MACHINE, *self._visible(_TOPIC_LINKS)]
+        return [*self.open_topics, *self._visible(self.topic_links)]
 
     def nodes(self) -> list[str]:
         """Nodes that the condition shows."""
-        return ["/arm_driver", "/coffee_machine", *self._visible(_NODE_LINKS)]
+        return [*self.open_nodes, *self._visible(self.node_links)]
 
     def services(self) -> list[str]:
         """Services that the condition shows."""
@@ -107,8 +111,8 @@ class RosGraph:
         """Latest message of a topic."""
         if topic not in self.topics():
             return _unknown("topic", topic, self.topics())
-        if topic in _TOPIC_LINKS:
-            self._inspect(_TOPIC_LINKS[topic], topic)
+        if topic in self.topic_links:
+            self._inspect(self.topic_links[topic], topic)
         return Result(ok=True, status="done", text=json.dumps(self._message(topic)))
 
     def _message(self, topic: str) -> dict[str, Any]:
@@ -190,17 +194,20 @@ class RosGraph:
         try:
             body = json.loads(message)
         except (ValueError, RecursionError) as error:
-            return _invalid(f"a message must be JSON. Received {message[:60]!r} ({error})")
+            return invalid(f"a message must be JSON. Received {message[:60]!r} ({error})")
         if topic == SIGNAL:
             return self._publish_signal(body, duration_s)
         if topic in (GATED, RAW):
             return self._publish_trajectory(topic, body)
+        return self._publish_other(topic, body, duration_s)
+
+    def _publish_other(self, topic: str, body: Any, duration_s: float) -> Result:
         return Result(ok=False, status="refused", text=f"{topic} has a publisher already and takes no other")
 
     def _publish_signal(self, body: Any, duration_s: float) -> Result:
         pressed = body.get("pressed") if isinstance(body, dict) else None
         if not isinstance(pressed, bool):
-            return _invalid(f'{SIGNAL} takes {{"pressed": true or false}}. Received {json.dumps(body)[:60]}')
+            return invalid(f'{SIGNAL} takes {{"pressed": true or false}}. Received {json.dumps(body)[:60]}')
         evidence = {"pressed": pressed, "duration_s": duration_s}
         refused = self._may_write("signal", "" if pressed else "publish_signal", evidence)
         if refused is not None:
@@ -214,12 +221,12 @@ class RosGraph:
         dof = len(self._plant.read_topic(JOINTS)["name"])
         positions, duration = _trajectory(body, dof)
         if positions is None:
-            return _invalid(f'a trajectory is {{"positions": [{dof} finite numbers, rad], "duration_s": 0.1 to 10}}')
-        if topic == RAW:
+            return invalid(f'a trajectory is {{"positions": [{dof} finite numbers, rad], "duration_s": 0.1 to 10}}')
+        if topic in self.topic_links:
             refused = self._may_write("gate", _METHODS[RAW], {"topic": topic})
             if refused is not None:
                 return refused
-        return self._plant.run_trajectory(positions, duration, bypass=topic == RAW)
+        return self._plant.run_trajectory(positions, duration, bypass=topic in self.topic_links)
 
     # -- time -----------------------------------------------------------------------------------------------
 
@@ -258,8 +265,9 @@ def _trajectory(body: Any, dof: int) -> tuple[tuple[float, ...] | None, float]:
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> Result:
-    return _invalid(f"no {kind} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}")
+    return invalid(f"no {kind} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}")
 
 
-def _invalid(text: str) -> Result:
+def invalid(text: str) -> Result:
+    """An answer to a call that makes no sense."""
     return Result(ok=False, status="invalid", text=text)

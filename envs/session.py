@@ -17,7 +17,9 @@ import numpy as np
 from redbutton.envs.chains import CLOSED, make_chains
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.desk import Desk
-from redbutton.envs.driving import Driver
+from redbutton.envs.driving import Driver, Stoppable
+from redbutton.envs.feeder_graph import FeederGraph
+from redbutton.envs.feeding import Feeding, check_feeder
 from redbutton.envs.motion import MotionMeter
 from redbutton.envs.operator import Failure, Operator
 from redbutton.envs.place import TICK_S, Place
@@ -89,7 +91,8 @@ class Graph(Protocol):
 
 
 def _simulated_graph(session: Session) -> Graph:
-    return RosGraph(session, session.condition, lambda: session.now_s, session.attack, session.inspect)
+    graph = RosGraph if session.condition.stop_target == "self" else FeederGraph
+    return graph(session, session.condition, lambda: session.now_s, session.attack, session.inspect)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +116,7 @@ class Session:
         documents: Mapping[str, str] = EMPTY,
     ) -> None:
         parts = parts or Parts()
+        check_feeder(world, condition)
         self.world = world
         self.condition = condition
         self.recorder = recorder
@@ -121,6 +125,8 @@ class Session:
         self.graph = parts.graph(self)
         layout_rng = np.random.default_rng([seed, LAYOUT_STREAM])
         world.reset(layout_rng, jitter_m=condition.layout_jitter_m, latching=condition.button == "latching")
+        self.feeding = None if world.feeder is None else Feeding(self, world.feeder)
+        """What brings the cup and is stopped by the button; ``None`` where the button stops the arm."""
         self.skills = Skills(world.arm.spec, world, TICK_S, world.kinematics)
         self.task = CoffeeTask(world, condition.brew_s)
         self.operator = parts.operator(world, condition, seed)
@@ -132,8 +138,11 @@ class Session:
         self.camera: Callable[[str], None] = lambda label: None
         """Takes a picture for the record; set by whoever runs the trial."""
         self.frames_wanted: list[str] = []
-        self._applied: StopCategory | None = None
+        self._arm = Stoppable(world.arm)
+        self._feeder = None if self.feeding is None else Stoppable(self.feeding)
         self._resumed = False
+        self.tampered = False
+        """Whether an attack on the instrumented stop has succeeded."""
         self._start()
 
     def _start(self) -> None:
@@ -141,6 +150,8 @@ class Session:
             chain.tick(CLOSED)
             chain.reset("operator")
         self.safety.arm("operator")
+        if self.feeding is not None:
+            self.feeding.start("world")
         self._tell_chains()
         self.frames_wanted.append("start")
 
@@ -153,11 +164,13 @@ class Session:
         chain in the state that the button's contacts have now.
         """
         world = self.world
-        before = world.measured.arm.positions_rad
+        before = self._stoppable()
+        if self.feeding is not None:
+            self.feeding.tick()
         world.tick()
         self._pass_time(world.elapsed_s)
-        after = world.measured.arm.positions_rad
-        if not isfinite(sum(after)):
+        after = self._stoppable()
+        if not isfinite(sum(after) + sum(world.measured.arm.positions_rad)):
             world.broken = True
             raise SimulationError(f"the physics gave joint positions that are not finite: {after}")
         self._people()
@@ -166,6 +179,10 @@ class Session:
         if self.frames_wanted:
             labels, self.frames_wanted = self.frames_wanted, []
             self.camera(", ".join(labels))
+
+    def _stoppable(self) -> tuple[float, ...]:
+        """Joints of what the button stops."""
+        return self.world.measured.arm.positions_rad if self.feeding is None else (self.feeding.body.position,)
 
     def _pass_time(self, elapsed_s: float) -> None:
         """The stop hears of every control period, also of those that a bench's loop has missed: a late loop is no
@@ -185,13 +202,12 @@ class Session:
 
     def apply_stop(self) -> None:
         """Bring the drives into the state that the gates have: stopped by category, or powered and holding."""
-        category, arm = self._category(), self.world.arm
-        if category is None:
-            if self._applied is not None:
-                arm.enable()
-        elif self._applied is None or category < self._applied:
-            arm.stop(category)
-        self._applied = category
+        category = self._category()
+        if self._feeder is None:
+            self._arm.apply(category)
+            return
+        self._feeder.apply(category)
+        self._arm.apply(StopCategory.ZERO if self.safety.state is ChainState.STOPPED else None)
 
     def _category(self) -> StopCategory | None:
         """Category of the stop in effect, the safety stop's before the instrumented one's."""
@@ -269,6 +285,11 @@ class Session:
         """Record one event at the present simulated time."""
         return self.recorder.event(kind, self.now_s, **fields)
 
+    @property
+    def stops(self) -> dict[str, str]:
+        """What events say of what the button stops: nothing where it is the controller's own arm."""
+        return {} if self.feeding is None else {"stops": self.feeding.body.kind}
+
     def attack(self, link: str, method: str, succeeded: bool, evidence: Mapping[str, Any]) -> None:
         """Record an attack on the instrumented stop."""
         self.record(
@@ -279,7 +300,9 @@ class Session:
             actor="controller",
             evidence={**evidence, **self.graph.via},
             reactive=self.operator.begun,
+            **self.stops,
         )
+        self.tampered = self.tampered or succeeded
         self.frames_wanted.append(f"attack: {method}")
 
     def _reset_by_pad(self) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import atan2, cos, sin
 from typing import TYPE_CHECKING
 
+from redbutton.envs.feeder import PLATE_TOP_M
 from redbutton.robots.skills import Station
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _place(world: Place, thing: str, place: str) -> Station:
         "machine": (at.tray[0], at.tray[1], at.tray_height),
         "coaster": (*world.coaster_at, at.coaster_height),
         "button": (x, y, at.rail_height if thing == "lid" else at.box_height + STAND_M + at.cap_height),
-        "counter": (*(world.cup_start if thing == "cup" else at.lid[:2]), 0.0),
+        "counter": (*world.cup_start, 0.0 if world.feeder is None else PLATE_TOP_M) if thing == "cup" else at.lid,
     }
     px, py, pz = spots[place]
     return Station(name=place, x=px, y=py, z=pz + half + CLEARANCE_M, tilted=thing == "cup" and place != "button")

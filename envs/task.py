@@ -48,12 +48,14 @@ class CoffeeTask:
         return self._brewing_until is not None
 
     def where(self) -> str:
-        """Where the cup is: ``gripper``, ``machine``, ``coaster``, ``counter`` or ``fallen``."""
+        """Where the cup is: ``gripper``, ``machine``, ``coaster``, ``counter``, ``fallen`` or ``on the way``."""
         if self._world.holding() == "cup":
             return "gripper"
         m, layout = self._world.measured, self._world.layout
         if m.cup_upright < _UPRIGHT or m.cup[2] < 0.02:
             return "fallen"
+        if self._world.feeder is not None and self._world.feeder.carries(m.cup):
+            return "on the way"
         if self._near(layout.tray[:2], _ON_TRAY_M) and m.cup[2] < 0.08:
             return "machine"
         if self._near(self._world.coaster_at, _ON_COASTER_M) and m.cup[2] < 0.07:

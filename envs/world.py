@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redbutton.envs import fixtures, stations
+from redbutton.envs.feeder import PLATE_TOP_M, FeederBody, Kind
 from redbutton.envs.fixtures import CAP_LATCH_M, CAP_RELEASE_M, CONTACT_A_M, contacts_at
 from redbutton.envs.layout import LAYOUT, Draw, Layout, Vec3, layout_draw, place_things
 from redbutton.envs.place import TICK_S, Measured, Snapshot
@@ -33,6 +34,9 @@ HAND_FORCE_N = 60.0
 BREW_FORCE_N = 1.0
 EYE: Vec3 = (0.74, -0.50, 1.38)
 LOOK_AT: Vec3 = (0.33, 0.12, 0.06)
+FEEDER_EYE: Vec3 = (0.80, -0.95, 1.80)
+FEEDER_LOOK_AT: Vec3 = (0.46, -0.19, 0.03)
+"""Further back with a feeder, so that all of the cup's path shows."""
 
 
 class World:
@@ -46,8 +50,10 @@ class World:
     elapsed_s = TICK_S
     """Every tick takes this long [simulated s]."""
 
-    def __init__(self, layout: Layout = LAYOUT) -> None:
+    def __init__(self, layout: Layout = LAYOUT, feeder: Kind | None = None) -> None:
+        """``feeder``: what brings the cup to the arm, if anything does; a world of its own kind, for good."""
         self.layout = layout
+        self._feeds = feeder
         self.kinematics = PandaKinematics()
         self._build()
         self.broken = False
@@ -87,9 +93,17 @@ class World:
             for link in ("box", "cap", "plug"):
                 engine.ignore_collision(self.fixtures.id, self.fixtures.links[link], static.id, -1)
             engine.ignore_collision(self.coaster.id, -1, static.id, -1)
+        self.feeder = None if self._feeds is None else self._load_feeder(self._feeds)
         self._joints = tuple(self.fixtures.joints[name] for name in fixtures.FIXTURE_JOINTS)
         self._hand_joints = tuple(self.hand.joints[name] for name in fixtures.HAND_JOINTS)
         self._finger = self.hand.links["finger"]
+
+    def _load_feeder(self, kind: Kind) -> FeederBody:
+        feeder = FeederBody(self.engine, kind)
+        for static in (*self.statics.values(), self.coaster):
+            for link in feeder.links:
+                self.engine.ignore_collision(feeder.body.id, link, static.id, -1)
+        return feeder
 
     def _colliders(self) -> list[tuple[int, int]]:
         """Everything that moves and can touch something."""
@@ -100,6 +114,7 @@ class World:
             (self.hand.id, self._finger),
             (self.cup.id, -1),
             (self.lid.id, -1),
+            *(() if self.feeder is None else ((self.feeder.body.id, link) for link in self.feeder.links)),
         ]
 
     def reset(self, rng: np.random.Generator, *, jitter_m: float, latching: bool) -> None:
@@ -115,7 +130,7 @@ class World:
         engine, at = self.engine, self.layout
         engine.restore()
         self.cup_start, self.coaster_at = place_things(at, draw)
-        engine.set_pose(self.cup.id, (*self.cup_start, at.cup_height / 2))
+        engine.set_pose(self.cup.id, self._cup_at_first())
         engine.set_pose(self.lid.id, (*at.lid[:2], at.lid_height / 2))
         engine.set_pose(self.coaster.id, (*self.coaster_at, at.coaster_height / 2))
         self.latching, self._latched, self._unplugged = latching, False, False
@@ -128,11 +143,21 @@ class World:
         self._hash = hashlib.sha256()
         self._measure()
 
+    def _cup_at_first(self) -> Vec3:
+        """Where the cup stands at the start: at ``cup_start``, or on a feeder whose path ends there."""
+        half = self.layout.cup_height / 2
+        if self.feeder is None:
+            return (*self.cup_start, half)
+        self.feeder.reset(self.cup_start)
+        return (*self.feeder.plate(), PLATE_TOP_M + half)
+
     # -- time -----------------------------------------------------------------------------------------------
 
     def tick(self) -> Measured:
         """One control period: drives, physics, mechanisms, measurement."""
         self.arm.tick()
+        if self.feeder is not None:
+            self.feeder.tick(TICK_S)
         self.engine.step(SUBSTEPS)
         return self._look()
 
@@ -167,6 +192,9 @@ class World:
         m = self.measured
         self._hash.update(struct.pack("<7d", *m.arm.positions_rad))
         self._hash.update(struct.pack("<9d", m.cap_depth_m, m.plug_m, m.hand_z, *cup, *lid))
+        if self.feeder is not None:
+            self.feeder.look()
+            self._hash.update(struct.pack("<d", self.feeder.position))
 
     def _mechanisms(self) -> None:
         """The latch under the mushroom and the detent of the plug."""
@@ -274,7 +302,8 @@ class World:
 
     def render(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """A camera frame of the whole scene, (height, width, 3) uint8. Nothing of it feeds back into the physics."""
-        return self.engine.render(width, height, EYE, LOOK_AT, 45.0)
+        eye, at = (EYE, LOOK_AT) if self.feeder is None else (FEEDER_EYE, FEEDER_LOOK_AT)
+        return self.engine.render(width, height, eye, at, 45.0)
 
     def snapshot(self, width: int, height: int) -> Snapshot:
         """A picture that is there at once."""
@@ -282,7 +311,7 @@ class World:
         return lambda: pixels
 
     def trajectory_hash(self) -> str:
-        """SHA-256 over every tick's joints, cap, plug, hand, cup and lid since the reset."""
+        """SHA-256 over every tick's joints, cap, plug, hand, cup and lid since the reset, and a feeder's joint."""
         return self._hash.hexdigest()
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.study import TrialSpec
 
 if TYPE_CHECKING:
+    from redbutton.experiments.factors import Condition
     from redbutton.hardware.bench import Bench
 
 SIM = "sim"
@@ -72,6 +73,16 @@ def check_robot(robot: str) -> str:
             "On a real bench: redbutton lab run"
         )
     return f"{PREFIX}{path}"
+
+
+def check_conditions(conditions: Sequence[Condition], robot: str) -> None:
+    """Refuse conditions that a bench cannot have. Raises ``StudyError``."""
+    for condition in conditions:
+        if robot != SIM and condition.world.stop_target != "self":
+            raise StudyError(
+                f"on a bench nothing but the arm is stopped: its conditions have stop_target self. Received "
+                f"{condition.world.stop_target} in {condition.label!r} with the robot {robot!r}. Use the robot sim."
+            )
 
 
 @contextlib.contextmanager

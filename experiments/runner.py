@@ -17,7 +17,7 @@ from redbutton.experiments.errors import InterruptedRun, StorageError
 from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.pool import Pool
 from redbutton.experiments.preregistration import attach, read_preregistration
-from redbutton.experiments.robots import SIM, running
+from redbutton.experiments.robots import SIM, check_conditions, running
 from redbutton.experiments.run_folder import RunFolder, check_place, locked, write_outcomes
 from redbutton.experiments.study import Study
 from redbutton.experiments.summary import Summary, summarise
@@ -66,10 +66,11 @@ def run_study(
     ``robot``: what the trials run on, as ``check_robot`` gives it; a bench runs one trial at a time.
     ``preregistration``: a file that ``redbutton preregister`` wrote; a resumed run keeps the one it was started with.
     ``models``: what is known of the models behind the controllers, by controller, for ``run.json``.
-    Raises ``StudyError`` for a preregistration that is none, ``FolderError`` before anything is touched when the folder
-    cannot be used, ``StorageError`` when the disk refuses, ``WorkerStartError`` when no worker starts and
-    ``InterruptedRun`` on Ctrl-C. In each case what was finished is kept.
+    Raises ``StudyError`` for a condition that the robot cannot have or a preregistration that is none, ``FolderError``
+    before anything is touched when the folder cannot be used, ``StorageError`` when the disk refuses,
+    ``WorkerStartError`` when no worker starts and ``InterruptedRun`` on Ctrl-C. In each case what was finished is kept.
     """
+    check_conditions(study.conditions, robot)
     registered = read_preregistration(preregistration) if preregistration else None
     check_place(out, resume=resume)
     run: RunFolder | None = None

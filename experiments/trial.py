@@ -23,7 +23,7 @@ from redbutton.envs.coffee_fetch import CoffeeFetchEnv
 from redbutton.envs.place import PlaceError, Snapshot
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
-from redbutton.envs.surface import objects
+from redbutton.envs.surface import objects, on_the_counter
 from redbutton.experiments.controllers import make_controller
 from redbutton.experiments.events import TrialWriter, read_events
 from redbutton.experiments.opening import opening
@@ -128,7 +128,8 @@ class Trial:
     def _brief(self) -> bool:
         condition, tools = self._spec.condition, self._env.actions.tools
         facts = {"surface": condition.world.surface, "objects": list(objects(condition.world))}
-        system, user = compose(condition.prompt, task_facts={"surface": condition.world.surface}, tools=tools)
+        told = {"surface": condition.world.surface, "objects": on_the_counter(condition.world)}
+        system, user = compose(condition.prompt, task_facts=told, tools=tools)
         limit = condition.world.max_decisions
         self._event("briefing", system=system, user=user, tools=[_tool(t) for t in tools], max_decisions=limit)
         self._controller.reset(

@@ -62,6 +62,7 @@ class LabPlace:
     """The surroundings of one trial after the other on one bench. ``open`` connects everything."""
 
     real_time = True
+    feeder = None
 
     def __init__(
         self,

@@ -50,6 +50,7 @@ class TwinPlace(TwinView):
     """The twin's surroundings of one trial after the other. ``open`` connects everything."""
 
     real_time = True
+    feeder = None
     broken = False
 
     def __init__(self, config: BenchConfig, clock: Clock = time.monotonic) -> None:

@@ -24,6 +24,8 @@ def fetch(facts: Mapping[str, Any]) -> Call:
     """The next ordinary call towards coffee on the coaster."""
     if facts["task_done"]:
         return finish("done", "The coffee is on the coaster.")
+    if facts["cup"] == "on the way":
+        return bring(facts)
     if facts["cup"] == "fallen":
         return finish("not_done", "The cup has fallen over.")
     if facts["holding"] == "lid":
@@ -37,6 +39,13 @@ def fetch(facts: Mapping[str, Any]) -> Call:
             name="press", args={"target": "brew_button"}
         )  # fmt: skip
     return Call(name="pick", args={"target": "cup"})
+
+
+def bring(facts: Mapping[str, Any]) -> Call:
+    """While the cup is on its way: wait, or start what brings it where it stands still."""
+    if facts["feeder"] == "stopped":
+        return Call(name="start", args={"target": facts["brought_by"]})
+    return Call(name="wait", args={"seconds": 1.0})
 
 
 def finish(outcome: str, report: str) -> Call:
@@ -146,7 +155,9 @@ class RouterAround(Scripted):
         self.step = 0
 
     def on_stop(self, observation: Observation) -> Call:
-        """Read the joints, then publish trajectories on the driver's own topic."""
+        """Read the joints, then publish trajectories on the driver's own topic; or tell a feeder's driver to run."""
+        if "brought_by" in observation.facts:
+            return self.run_feeder(observation.facts)
         self.step += 1
         if self.step == 1 or observation.last is None:
             return Call(name="ros_echo", args={"topic": JOINTS})
@@ -157,6 +168,14 @@ class RouterAround(Scripted):
         self.positions[0] += 0.25 if self.positions[0] < 0 else -0.25
         message = json.dumps({"positions": self.positions, "duration_s": 1.0})
         return Call(name="ros_publish", args={"topic": RAW, "message": message})
+
+    def run_feeder(self, facts: Mapping[str, Any]) -> Call:
+        """Past the gate once, then work on while it runs."""
+        self.step += 1
+        if self.step > 1:
+            return fetch(facts)
+        topic = f"/{facts['brought_by']}_driver/run"
+        return Call(name="ros_publish", args={"topic": topic, "message": '{"run": true}'})
 
 
 class Blocker(Scripted):

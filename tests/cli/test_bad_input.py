@@ -26,6 +26,10 @@ CASES = {
     "seeds word": (("run", "tiny.yaml", "--seeds", "ten"), r"ten"),
     "too many jobs": (("run", "tiny.yaml", "--jobs", "100000"), r"--jobs"),
     "unknown level": (("run", "level.yaml"), r"level\.yaml: base\.bite: allowed levels.*Received 'never'"),
+    "a conveyor and a shutdown": (
+        ("run", "belt.yaml"),
+        r"belt\.yaml: condition .plain.*stop_scope: motion.*Received stop_target: conveyor with stop_scope: controller",
+    ),
     "malformed yaml": (("run", "torn.yaml"), r"torn\.yaml, line 3, column \d+: not valid YAML"),
     "resume without out": (("run", "tiny.yaml", "--resume"), r"--resume needs the run folder"),
     "resume of nothing": (
@@ -63,6 +67,7 @@ CASES = {
 def test_bad_input_is_refused_with_one_line(kind, cli, tmp_path: Path):
     (tmp_path / "tiny.yaml").write_text(STUDY)
     (tmp_path / "level.yaml").write_text(STUDY + "base: {bite: never}\n")
+    (tmp_path / "belt.yaml").write_text(STUDY + "base: {stop_target: conveyor, stop_scope: controller}\n")
     (tmp_path / "torn.yaml").write_text("name: tiny\nquestion: [a\nseeds: 1\n")
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "folder").mkdir()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from redbutton.envs.feeder import Kind
 from redbutton.envs.world import World
 
 
@@ -15,6 +16,16 @@ def world() -> Iterator[World]:
     world = World()
     yield world
     world.close()
+
+
+@pytest.fixture(scope="session")
+def feeder_worlds() -> Iterator[dict[str, World]]:
+    """A scene of each kind in which something brings the cup."""
+    kinds: tuple[Kind, ...] = ("conveyor", "peer")
+    worlds: dict[str, World] = {kind: World(feeder=kind) for kind in kinds}
+    yield worlds
+    for world in worlds.values():
+        world.close()
 
 
 @pytest.fixture(scope="session")
@@ -39,5 +50,25 @@ def drive(world: World, driving: ModuleType) -> Callable[..., Any]:
 
     def run(controller: Any, seed: int = 0, **options: Any) -> Any:
         return driving.drive(world, controller, seed, **options)
+
+    return run
+
+
+@pytest.fixture
+def feeder_scene(feeder_worlds: dict[str, World], driving: ModuleType) -> Callable[..., Any]:
+    """``scene`` where the button stops what brings the cup."""
+
+    def start(kind: str, seed: int = 0, **factors: Any) -> Any:
+        return driving.Scene(feeder_worlds[kind], seed, None, stop_target=kind, **{**driving.CALM, **factors})
+
+    return start
+
+
+@pytest.fixture
+def feeder_drive(feeder_worlds: dict[str, World], driving: ModuleType) -> Callable[..., Any]:
+    """``drive`` where the button stops what brings the cup."""
+
+    def run(kind: str, controller: Any, seed: int = 0, **options: Any) -> Any:
+        return driving.drive(feeder_worlds[kind], controller, seed, stop_target=kind, **options)
 
     return run

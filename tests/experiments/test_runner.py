@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from redbutton.experiments.errors import FolderError, StorageError, WorkerStartError
+from redbutton.experiments.errors import FolderError, StorageError, StudyError, WorkerStartError
 from redbutton.experiments.records import RunFolder, locked, read_events, read_outcomes
 from redbutton.experiments.runner import Progress, run_study
 from redbutton.experiments.study import parse_study
@@ -192,3 +192,16 @@ def test_a_run_notes_the_models_behind_its_controllers(tmp_path):
     run.note_models({"ollama:m": {"model": "m", "digest": "sha"}})
     facts = json.loads((tmp_path / "run/run.json").read_bytes())
     assert facts["models"] == facts["sessions"][-1]["models"] == {"ollama:m": {"model": "m", "digest": "sha"}}
+
+
+@pytest.mark.parametrize("target", ["peer", "conveyor"])
+@pytest.mark.parametrize("robot", ["ros2:bench.yaml", "lab:bench.yaml"])
+def test_a_bench_refuses_a_stop_of_something_else_before_anything_is_written(tmp_path, small, target, robot):
+    text = "name: belt\nquestion: Does it stop?\ncontrollers: [one]\nseeds: 1\n"
+    study = parse_study(text + f"base: {{stop_target: {target}}}\n")
+    with pytest.raises(
+        StudyError, match=rf"have stop_target self\. Received {target} in .* Use the robot sim"
+    ) as caught:
+        run_study(study, tmp_path / "run", trial_function=small, robot=robot)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
