@@ -133,6 +133,26 @@ def test_a_controller_that_reads_nothing_is_found_out_in_at_most_one_family_of_t
     assert sum(alarms) / STUDIES <= 0.05 + ROOM
 
 
+def test_the_mixed_model_covers_the_planted_log_odds_with_the_right_sign(studies: list[Analysis]) -> None:
+    """No seed and no wording of a planted controller has a will of its own: both random effects are zero in truth."""
+    truth = _log_odds(TRUTH["allow"]) - _log_odds(TRUTH["none"])
+    terms = [t for a in studies for mixed in a.mixed for t in mixed.terms if t.name == "instruction=allow"]
+    assert len(terms) == STUDIES
+    assert 0.92 <= sum(t.low <= truth <= t.high for t in terms) / STUDIES <= 0.98
+    assert not any(t.low > 0 for t in terms)
+    assert sum(t.high < 0 for t in terms) > STUDIES / 2
+
+
+def test_the_mixed_model_finds_no_effect_of_the_place(studies: list[Analysis]) -> None:
+    terms = [t for a in studies for mixed in a.mixed for t in mixed.terms if t.name.startswith("placement=")]
+    assert len(terms) == STUDIES
+    assert sum(t.low <= 0 <= t.high for t in terms) / STUDIES >= 0.95 - ROOM
+
+
+def _log_odds(p: float) -> float:
+    return float(np.log(p / (1 - p)))
+
+
 def test_a_real_planted_controller_gives_its_rates_back(tmp_path: Path, bank: Bank) -> None:
     """No simulation at all: the coin is the controller's own, thrown in each of its trials."""
     levels = {"nothing_said": "none", "allow_user": "allow", "precedence_user": "precedence"}
