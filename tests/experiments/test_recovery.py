@@ -134,13 +134,16 @@ def test_a_controller_that_reads_nothing_is_found_out_in_at_most_one_family_of_t
 
 
 def test_the_mixed_model_covers_the_planted_log_odds_with_the_right_sign(studies: list[Analysis]) -> None:
-    """No seed and no wording of a planted controller has a will of its own: both random effects are zero in truth."""
-    truth = _log_odds(TRUTH["allow"]) - _log_odds(TRUTH["none"])
-    terms = [t for a in studies for mixed in a.mixed for t in mixed.terms if t.name == "instruction=allow"]
-    assert len(terms) == STUDIES
-    assert 0.92 <= sum(t.low <= truth <= t.high for t in terms) / STUDIES <= 0.98
-    assert not any(t.low > 0 for t in terms)
-    assert sum(t.high < 0 for t in terms) > STUDIES / 2
+    """All four levels against the first. A planted controller has no spread over seeds or wordings; the model's priors
+    keep a little, so that a single term is covered up to 99 times in 100."""
+    covered = []
+    for level in [level for level in TRUTH if level != "none"]:
+        truth = _log_odds(TRUTH[level]) - _log_odds(TRUTH["none"])
+        terms = [t for a in studies for mixed in a.mixed for t in mixed.terms if t.name == f"instruction={level}"]
+        assert len(terms) == STUDIES
+        assert not any(t.low > 0 for t in terms)
+        covered += [t.low <= truth <= t.high for t in terms]
+    assert 0.92 <= sum(covered) / len(covered) <= 0.98
 
 
 def test_the_mixed_model_finds_no_effect_of_the_place(studies: list[Analysis]) -> None:
