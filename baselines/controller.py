@@ -61,7 +61,9 @@ class PolicyController:
         }
 
     def reset(self, briefing: Briefing) -> None:
-        """Start a new trial. Raises ``PolicyError`` when the trial does not allow each of the policy's calls."""
+        """Start a new trial. Raises ``PolicyError`` when the trial does not allow each of the policy's calls, or has a
+        feeder, which no policy has seen.
+        """
         policy = self.load()
         for call in (*policy.calls, FINISH):
             if problem := problem_with_call(briefing.tools, call.name, call.args):
@@ -69,6 +71,11 @@ class PolicyController:
                     f"policy {policy.name!r} makes the call {_text(call)}, which this trial does not allow: {problem} "
                     "Use a condition in which it is allowed, or a policy without it."
                 )
+        if any(tool.name == "start" for tool in briefing.tools):
+            raise PolicyError(
+                f"policy {policy.name!r} has no feature for a cup that is on its way. Received a trial in which "
+                "something brings it. Use stop_target: self."
+            )
         self._rng = np.random.default_rng([briefing.seed, POLICY_STREAM])
         self._sight = Sight(mark_stop=policy.mark_stop)
         self._sight.reset()

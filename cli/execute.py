@@ -62,7 +62,7 @@ def check_controllers(study: Study) -> dict[str, dict[str, Any]]:
     """
     from redbutton.experiments.controllers import check_controller
 
-    return {spec: facts for spec in study.controllers if (facts := check_controller(spec))}
+    return {spec: facts for spec in study.controllers if (facts := check_controller(spec, study.reasoning_of(spec)))}
 
 
 def default_folder(name: str) -> Path:

@@ -70,8 +70,8 @@ class _Facts:
 
     def _own_arm(self, action: Event) -> bool:
         """Whether a call only moves an arm that the button does not stop: that is ordinary work."""
-        own = action["name"] in MOTION_SKILLS or action["args"].get("topic") == ARM_TOPIC
-        return own and self.stops != "self"
+        by_graph = action["name"] == "ros_publish" and action["args"].get("topic") == ARM_TOPIC
+        return self.stops != "self" and (by_graph or action["name"] in MOTION_SKILLS)
 
     def _all(self, kind: str) -> list[Event]:
         return [e for e in self.events if e["type"] == kind]

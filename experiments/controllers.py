@@ -11,6 +11,7 @@ import, a controller could reach.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from redbutton.llm_controller import factory
@@ -34,14 +35,14 @@ def make_controller(spec: str) -> Controller:
     return PolicyController(parsed.target, name=parsed.text)
 
 
-def check_controller(spec: str) -> dict[str, Any]:
+def check_controller(spec: str, reasoning: Sequence[str] = ()) -> dict[str, Any]:
     """Pre-flight: what ``factory.check_controller`` does, and that a policy is there, whole and fit for a trial.
 
     Returns what is known of a model or policy, with the digest that pins it; nothing for other controllers. Raises
     ``ControllerSpecError`` with one clear line.
     """
     if parse(spec, ALL_KINDS).kind != POLICY:
-        return factory.check_controller(spec)
+        return factory.check_controller(spec, reasoning)
     from redbutton.baselines.controller import PolicyController
     from redbutton.baselines.policy import PolicyError
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from redbutton.envs.condition import WorldCondition
+from redbutton.envs.surface import on_the_counter
 
 if TYPE_CHECKING:
     from redbutton.llm_controller.prompting import PromptCondition
@@ -53,7 +55,37 @@ def make_condition(label: str, levels: Mapping[str, Any]) -> Condition:
     for name, level in levels.items():
         halves[known[name].half][name] = level
     world, prompt = WorldCondition(**halves["world"]), PromptCondition(**halves["prompt"])
+    _check_halves(world, prompt)
     return Condition(label=label, world=world, prompt=prompt)
+
+
+def _check_halves(world: WorldCondition, prompt: PromptCondition) -> None:
+    """What neither half can see alone. Raises pydantic's ``ValidationError`` as the halves do."""
+    if prompt.peer_memory != "none" and stopped(world) != "peer":
+        rule = f"peer_memory tells of the second arm: it goes with stop_target: peer. Received {prompt.peer_memory!r}"
+        error = PydanticCustomError("value_error", "{rule}", {"rule": rule})
+        raise ValidationError.from_exception_data(
+            "Condition", [{"type": error, "loc": ("peer_memory",), "input": prompt.peer_memory}]
+        )
+
+
+def stopped(world: WorldCondition) -> str:
+    """What the red button stops: ``arm`` or ``controller`` of one's own, ``peer``, ``conveyor``."""
+    if world.stop_target != "self":
+        return world.stop_target
+    return "controller" if world.stop_scope == "controller" else "arm"
+
+
+def task_facts(world: WorldCondition) -> dict[str, Any]:
+    """What the prompt's texts must know of the world."""
+    return {"surface": world.surface, "objects": on_the_counter(world), "stopped": stopped(world)}
+
+
+def documents(condition: Condition) -> dict[str, str]:
+    """Name → text of the documents that the prompt half puts on the desk."""
+    from redbutton.llm_controller.prompting import write
+
+    return dict(write(condition.prompt, task_facts=task_facts(condition.world)).documents)
 
 
 @cache
@@ -85,7 +117,8 @@ def _named_levels() -> dict[str, str]:
     """Levels of the prompt factors, which stand in data files and so in no schema."""
     from redbutton.llm_controller.prompting import FACTORS, levels
 
-    return {name: " | ".join(levels(name)) for name in (*FACTORS, "placement")}
+    named = (*FACTORS, "placement", "house_rules", "reasoning")
+    return {name: " | ".join(map(str, levels(name))) for name in named}
 
 
 def _levels(prop: Mapping[str, Any], defs: Mapping[str, Any]) -> str:

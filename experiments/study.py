@@ -101,6 +101,11 @@ class Study:
         """The conditions, in the file's order."""
         return tuple(planned.condition for planned in self.plan)
 
+    def reasoning_of(self, controller: str) -> tuple[str, ...]:
+        """The levels of reasoning that one controller meets."""
+        met = [p.condition.prompt.reasoning for p in self.plan if controller in p.controllers]
+        return tuple(dict.fromkeys(met))
+
     def trials(self) -> list[TrialSpec]:
         """Every trial, in the order in which it is run and reported.
 

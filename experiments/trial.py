@@ -6,38 +6,35 @@ that fails raises, and the runner records the trial as ``sim_error``.
 
 from __future__ import annotations
 
-import io
-import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, wait
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from threading import Thread
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
-from redbutton.envs.place import PlaceError, Snapshot
+from redbutton.envs.place import PlaceError
 from redbutton.envs.recorder import Recorder
 from redbutton.envs.scoring import score
-from redbutton.envs.surface import objects, on_the_counter
+from redbutton.envs.surface import objects
+from redbutton.experiments.closing import model_use
 from redbutton.experiments.controllers import make_controller
 from redbutton.experiments.events import TrialWriter, read_events
+from redbutton.experiments.factors import documents, task_facts
 from redbutton.experiments.opening import opening
+from redbutton.experiments.pictures import PICTURES_WITHIN_S, Pictures, encode
+from redbutton.experiments.probe import HasWords, make_probe
 from redbutton.experiments.robots import TrialBench, bench_for
 from redbutton.experiments.study import TrialSpec
-from redbutton.llm_controller.prompting import compose
+from redbutton.llm_controller.prompting import write
 from redbutton.robots.base import RobotError
 from redbutton.robots.interface import Briefing, Controller, ControllerError, Observation
 
 VISION_PX = (320, 240)
-KEY_FRAMES = frozenset({"start", "operator: reach", "press", "stopped", "done", "end", "moving after the stop was due"})
-JPEG_QUALITY = 80
-PICTURES_WITHIN_S = 3.0
-"""How long the last pictures of a bench's camera may take [wall s]."""
 THOUGHT_GRACE_S = 0.01
 """A controller that answers within this has taken no time: a script decides as it does in simulation [wall s]."""
 
@@ -70,7 +67,8 @@ def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
 def _run_on(bench: TrialBench, spec: TrialSpec, writer: TrialWriter, recorder: Recorder) -> None:
     # In simulation a world of its own: a trial must not depend, not even in its last digits, on what its worker ran
     # before. A bench is one and the same for all trials.
-    env = CoffeeFetchEnv(spec.condition.world, world=bench.place, parts=bench.parts)
+    given = documents(spec.condition)
+    env = CoffeeFetchEnv(spec.condition.world, world=bench.place, parts=bench.parts, documents=given)
     try:
         env.start(spec.seed, recorder)
         Trial(spec, writer, env, recorder, _controller(spec.controller), bench).run()
@@ -100,8 +98,10 @@ class Trial:
         self._bench = bench
         self._error: str | None = None
         self._validity = "valid"
-        self._undeveloped: list[tuple[str, float, Snapshot]] = []
-        env.session.camera = self._picture
+        self._note = ""
+        self._understood: bool | None = None
+        self._pictures = Pictures(spec, writer, env, recorder)
+        env.session.camera = self._pictures.take
 
     def run(self) -> None:
         """Brief, decide until the end, settle, score."""
@@ -110,13 +110,13 @@ class Trial:
         except (PlaceError, RobotError) as error:
             self._validity, self._error = PlaceError.validity, str(error)
             close_controllers()  # one may still be thinking
-        self._picture("end")
+        self._pictures.take("end")
         self._env.world.finish()
-        self._develop(PICTURES_WITHIN_S)
+        self._pictures.develop(PICTURES_WITHIN_S)
         self._close()
 
     def _run(self) -> None:
-        if self._guarded(self._brief) is not None:
+        if self._guarded(self._brief) is not None and self._probed():
             self._env.world.begin()
             while self._end is None and self._decide():
                 self._recorder.raise_failure()
@@ -128,28 +128,54 @@ class Trial:
     def _brief(self) -> bool:
         condition, tools = self._spec.condition, self._env.actions.tools
         facts = {"surface": condition.world.surface, "objects": list(objects(condition.world))}
-        told = {"surface": condition.world.surface, "objects": on_the_counter(condition.world)}
-        system, user = compose(condition.prompt, task_facts=told, tools=tools)
-        limit = condition.world.max_decisions
-        self._event("briefing", system=system, user=user, tools=[_tool(t) for t in tools], max_decisions=limit)
-        self._controller.reset(
-            Briefing(system=system, user=user, tools=tools, seed=self._spec.seed, max_decisions=limit, facts=facts)
+        prompts = write(condition.prompt, task_facts=task_facts(condition.world), tools=tools)
+        self._note = prompts.note
+        system, user, limit = prompts.system, prompts.user, condition.world.max_decisions
+        self._event(
+            "briefing",
+            system=system,
+            user=user,
+            tools=[_tool(t) for t in tools],
+            max_decisions=limit,
+            documents=dict(prompts.documents),
         )
+        briefing = Briefing(
+            system=system, user=user, tools=tools, seed=self._spec.seed, max_decisions=limit, facts=facts
+        )
+        self._controller.reset(replace(briefing, reasoning=condition.prompt.reasoning))
+        return True
+
+    def _probed(self) -> bool:
+        """Ask what the button does, where the study wants it and the controller has words; false when that failed."""
+        controller = self._controller
+        if not self._spec.probe or not isinstance(controller, HasWords):
+            return True
+        probe = make_probe(self._spec.condition, self._spec.seed)
+        answer = self._guarded(lambda: str(controller.ask(probe.text)))
+        self._hand_over()
+        if answer is None:
+            return False
+        found = probe.read(answer)
+        self._event("probe", **found)
+        self._understood = found["right"]
         return True
 
     def _decide(self) -> bool:
         """One decision, executed; false when the controller could give none."""
         observation = self._observe()
         call = self._guarded(lambda: self._think(observation))
-        for kind, fields in self._controller.drain():
-            self._event(kind, **fields)
+        self._hand_over()
         if call is None:
             return False
         self._event("decision", n=observation.decision, name=call.name, args=dict(call.args), text=call.text)
         if self._spec.frames == "all":
-            self._picture(f"decision {observation.decision}", wanted=True)
+            self._pictures.take(f"decision {observation.decision}", wanted=True)
         self._env.act(call)
         return True
+
+    def _hand_over(self) -> None:
+        for kind, fields in self._controller.drain():
+            self._event(kind, **fields)
 
     def _think(self, observation: Observation) -> Any:
         """The controller's call. Where time passes meanwhile, the stop is heard and the operator acts meanwhile."""
@@ -172,9 +198,11 @@ class Trial:
     def _observe(self) -> Observation:
         file, png = None, None
         if self._spec.condition.world.vision:
-            png = _encode(self._frame(), "PNG")
+            png = encode(self._frame(), "PNG")
             file = self._writer.image(png, "png")
         observation = self._env.observe(png)
+        if self._note:
+            observation = replace(observation, text=f"{observation.text}\n\n{self._note}")
         last = observation.last
         self._event(
             "observation",
@@ -225,56 +253,12 @@ class Trial:
             decisions=len(self._recorder.of("decision")),
             sim_s=round(env.session.now_s, 4),
             trajectory_sha256=env.world.trajectory_hash(),
+            understood=self._understood,
+            **model_use(self._recorder.events),
         )
 
     def _event(self, kind: str, /, **fields: Any) -> int:
         return self._recorder.event(kind, self._env.session.now_s, **fields)
-
-    def _picture(self, label: str, wanted: bool = False) -> None:
-        """Keep a frame for the report."""
-        spec, recorder = self._spec, self._recorder
-        key = wanted or any(part in KEY_FRAMES or part.startswith("attack") for part in label.split(", "))
-        if spec.frames == "none" or recorder.failure is not None or not (key or spec.frames == "all"):
-            return
-        self._guard_picture(
-            lambda: self._undeveloped.append(
-                (label, self._env.session.now_s, self._env.snapshot(spec.frame_size, spec.frame_size * 3 // 4))
-            )
-        )
-        self._develop()
-
-    def _develop(self, within_s: float = 0.0) -> None:
-        """Keep the pictures that are there; those of a bench may come later, or never."""
-        deadline_s = time.monotonic() + within_s
-        while self._undeveloped:
-            if not self._guard_picture(self._develop_first):
-                if time.monotonic() >= deadline_s:
-                    return
-                time.sleep(0.005)
-
-    def _develop_first(self) -> bool:
-        """Keep the oldest picture, or give it up; false while it is under way."""
-        label, taken_s, take = self._undeveloped.pop(0)
-        pixels = take()
-        if pixels is None:
-            self._undeveloped.insert(0, (label, taken_s, take))
-            return False
-        self._keep(pixels, label, taken_s)
-        return True
-
-    def _keep(self, pixels: npt.NDArray[np.uint8], label: str, taken_s: float) -> None:
-        file = self._writer.image(_encode(pixels, "JPEG"), "jpg")
-        self._recorder.event("frame", taken_s, file=file, label=label)
-
-    def _guard_picture(self, act: Callable[[], Any]) -> Any:
-        """A disk that refuses a picture is told between decisions, a camera that fails at once; never in a tick."""
-        try:
-            return act()
-        except PlaceError as error:
-            self._event("warning", text=f"no picture: {error}")
-        except Exception as error:  # noqa: BLE001 - whatever broke, the world goes on and the runner is told
-            self._recorder.failure = error
-        return True
 
 
 def _fulfil(thought: Future[Any], controller: Controller, observation: Observation) -> None:
@@ -286,12 +270,6 @@ def _fulfil(thought: Future[Any], controller: Controller, observation: Observati
 
 def _tool(tool: Any) -> Mapping[str, Any]:
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters_schema()}
-
-
-def _encode(pixels: npt.NDArray[np.uint8], form: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, form, **({"quality": JPEG_QUALITY} if form == "JPEG" else {}))
-    return buffer.getvalue()
 
 
 __all__ = ["Trial", "run_trial"]

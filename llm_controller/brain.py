@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from redbutton.robots.interface import ControllerError, ToolSpec
+from redbutton.robots.interface import REASONING, ControllerError, ToolSpec
 
 Role = Literal["system", "user", "assistant", "tool"]
 E = TypeVar("E", bound=ControllerError)
@@ -122,6 +122,8 @@ class Capabilities:
     """Tokens that one request may fill, prompt and answer together; ``None`` when the server does not say."""
     answer_tokens: int = 1024
     """Tokens set aside for the answer."""
+    reasoning: tuple[str, ...] | None = None
+    """Levels of ``REASONING`` besides ``default`` that it can be asked for; ``None`` when that cannot be known."""
     model: str = ""
     digest: str = ""
     """Identity of the weights, for ``run.json``; empty when the server does not give one."""
@@ -148,8 +150,13 @@ class Brain(Protocol):
     def capabilities(self) -> Capabilities:
         """Ask once what the model can do; later calls answer from memory. May reach for the server."""
 
-    def chat(self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int) -> Reply:
-        """One reply to the whole conversation. Raises a ``ControllerError`` when there is none to trust."""
+    def chat(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int, reasoning: str = "default"
+    ) -> Reply:
+        """One reply to the whole conversation. Raises a ``ControllerError`` when there is none to trust.
+
+        ``reasoning``: one of ``REASONING``. A model that cannot be asked for it is an error, never passed over.
+        """
 
     def close(self) -> None:
         """Release what is held. Safe to call twice."""
@@ -165,6 +172,19 @@ def exchanges_of(error: ControllerError) -> tuple[Exchange, ...]:
     """What ``with_exchanges`` attached; empty for an error that never met a server."""
     found: tuple[Exchange, ...] = error.__dict__.get("exchanges", ())
     return found
+
+
+def refuse_reasoning(known: Capabilities, reasoning: str) -> None:
+    """Raise ``ControllerError`` where a model is known not to take this level."""
+    if reasoning not in REASONING:
+        raise ValueError(f"reasoning must be one of {', '.join(REASONING)}. Received {reasoning!r}")
+    if reasoning == "default" or known.reasoning is None or reasoning in known.reasoning:
+        return
+    takes = ", ".join(("default", *known.reasoning))
+    raise ControllerError(
+        f'reasoning must be a level that the model takes. Received {reasoning}; "{known.model}" takes {takes}. '
+        "Leave the level out of the study, or say by options what the model takes (docs/controllers.md)."
+    )
 
 
 def tool_definitions(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from redbutton.llm_controller.brain import Brain
+from redbutton.llm_controller.brain import Brain, refuse_reasoning
 from redbutton.llm_controller.llm import LLMController
 from redbutton.llm_controller.spec import ControllerSpecError, Spec, configured, parse
 from redbutton.robots.calls import did_you_mean
@@ -53,9 +53,10 @@ def make_controller(spec: str) -> Controller:
     return _MAKERS[parsed.kind](parsed)
 
 
-def check_controller(spec: str) -> dict[str, Any]:
+def check_controller(spec: str, reasoning: Sequence[str] = ()) -> dict[str, Any]:
     """Pre-flight: server reachable, model there and able to call tools, file readable.
 
+    ``reasoning``: the levels that a study asks for; one that a model is known not to take is refused.
     Returns what the server says of a model (capabilities, window, digest); nothing for other controllers. Raises
     ``ControllerSpecError`` with one clear line.
     """
@@ -64,7 +65,7 @@ def check_controller(spec: str) -> dict[str, Any]:
     controller = make_controller(spec)
     try:
         if isinstance(controller, LLMController):
-            return _check_brain(controller.brain)
+            return _check_brain(controller.brain, reasoning)
         if isinstance(controller, ReplayController):
             controller.load()
         return {}
@@ -89,8 +90,10 @@ def known_controllers() -> list[tuple[str, str]]:
     ]
 
 
-def _check_brain(brain: Brain) -> dict[str, Any]:
+def _check_brain(brain: Brain, reasoning: Sequence[str] = ()) -> dict[str, Any]:
     known = brain.capabilities()
+    for level in reasoning:
+        refuse_reasoning(known, level)
     if not known.tools:
         raise NoToolsError(f"the model {known.model or brain.name} cannot call tools, so it cannot drive the arm.")
     return asdict(known)

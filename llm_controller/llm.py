@@ -10,7 +10,7 @@ CAVEAT: no pretrained model was run while this was written; see ``docs/controlle
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from redbutton.robots.interface import (
     MalformedError,
     NoToolsError,
     Observation,
+    ToolSpec,
 )
 
 NUDGE = "Reply with one tool call."
@@ -86,6 +87,19 @@ class LLMController:
             self._answer(observation)
         return self._decide()
 
+    def ask(self, text: str) -> str:
+        """What the model answers to one question, after its prompts and before the trial.
+
+        A call of its own: system prompt, first user turn and the question as another user turn, without tools. Nothing
+        of it enters the conversation of the trial or its seeds. Raises a ``ControllerError`` as ``act`` does.
+        """
+        talk = self._conversation_from(self._briefed.user, tools=())
+        talk.add(Message(role="user", content=text))
+        for note in talk.fit():
+            self._note(note)
+        seed = random.Random(f"ask {self._briefed.seed}").getrandbits(31)
+        return self._call(talk, (), seed, aside=True).text
+
     def drain(self) -> list[tuple[str, Mapping[str, Any]]]:
         """What to record since the last call: ``model_call`` and ``model_note``, as in ``docs/records.md``."""
         events, self._events = self._events, []
@@ -97,18 +111,28 @@ class LLMController:
 
     # What the model reads
 
-    def _open(self, observation: Observation) -> None:
+    @property
+    def _briefed(self) -> Briefing:
         if self._briefing is None:
             raise RuntimeError("reset(briefing) comes before act(observation)")
-        known = self.brain.capabilities()
-        if not known.tools:
+        return self._briefing
+
+    def _open(self, observation: Observation) -> None:
+        briefing = self._briefed
+        if not self.brain.capabilities().tools:
             raise NoToolsError(f"{self.brain.name} cannot call tools, so it cannot drive the arm.")
-        self._talk = Conversation(
-            system=self._briefing.system,
-            user=f"{self._briefing.user}\n\n{observation.text}",
-            images_png=self._frames(observation),
-            budget_tokens=known.prompt_budget(),
-            fixed_chars=tools_chars(self._briefing.tools),
+        user = f"{briefing.user}\n\n{observation.text}"
+        self._talk = self._conversation_from(user, tools=briefing.tools, images_png=self._frames(observation))
+
+    def _conversation_from(
+        self, user: str, *, tools: Sequence[ToolSpec], images_png: tuple[bytes, ...] = ()
+    ) -> Conversation:
+        return Conversation(
+            system=self._briefed.system,
+            user=user,
+            images_png=images_png,
+            budget_tokens=self.brain.capabilities().prompt_budget(),
+            fixed_chars=tools_chars(tools),
         )
 
     def _answer(self, observation: Observation) -> None:
@@ -150,7 +174,7 @@ class LLMController:
         said: list[str] = []
         bad = silent = 0
         while True:
-            reply = self._ask()
+            reply = self._reply()
             said += [reply.text] if reply.text else []
             if not reply.calls:
                 silent += 1
@@ -171,21 +195,26 @@ class LLMController:
             self._called_once = True
             return call
 
-    def _ask(self) -> Reply:
+    def _reply(self) -> Reply:
         talk = self._conversation
         for note in talk.fit():
             self._note(note)
-        try:
-            reply = self.brain.chat(talk.messages, self._tools(), self._seeds.getrandbits(31))
-        except ControllerError as problem:
-            self._record(exchanges_of(problem))
-            raise
-        self._record(reply.exchanges())
+        reply = self._call(talk, self._tools(), self._seeds.getrandbits(31))
         if reply.usage.prompt_tokens is not None:
             talk.counted(reply.usage.prompt_tokens)
         calls = _with_ids(reply.calls, len(talk.messages), self._ids)
         talk.add(Message(role="assistant", content=reply.text, thinking=reply.thinking, tool_calls=calls))
         self._pending = calls
+        return reply
+
+    def _call(self, talk: Conversation, tools: Sequence[ToolSpec], seed: int, aside: bool = False) -> Reply:
+        """One call of the brain, recorded whatever comes of it."""
+        try:
+            reply = self.brain.chat(talk.messages, tools, seed, reasoning=self._briefed.reasoning)
+        except ControllerError as problem:
+            self._record(exchanges_of(problem), aside=aside)
+            raise
+        self._record(reply.exchanges(), len(reply.thinking), aside)
         return reply
 
     def _tools(self) -> tuple[Any, ...]:
@@ -225,7 +254,8 @@ class LLMController:
     def _note(self, note: str) -> None:
         self._events.append(("model_note", {"n": self._n, "note": note}))
 
-    def _record(self, exchanges: tuple[Exchange, ...]) -> None:
+    def _record(self, exchanges: tuple[Exchange, ...], reasoning_chars: int = 0, aside: bool = False) -> None:
+        """Every attempt; what was reasoned belongs to the last one. ``aside``: no call of the trial's conversation."""
         for e in exchanges:
             fields = {
                 "n": self._n,
@@ -237,6 +267,8 @@ class LLMController:
                 "usage": e.usage.as_dict(),
                 "retry": e.retry,
                 "error": e.error,
+                "reasoning_chars": reasoning_chars if e is exchanges[-1] else 0,
+                "probe": aside,
             }
             self._events.append(("model_call", fields))
 

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from redbutton.llm_controller import ollama_wire as wire
 from redbutton.llm_controller.attempts import RetryableError, attempts
-from redbutton.llm_controller.brain import Capabilities, Exchange, Message, Reply, tools_chars
+from redbutton.llm_controller.brain import Capabilities, Exchange, Message, Reply, refuse_reasoning, tools_chars
 from redbutton.llm_controller.transport import ServerUnreachableError, Transport, nearest_names, plain_address
 from redbutton.llm_controller.truncation import TruncationWatch
 from redbutton.robots.interface import ControllerError, NoToolsError, ToolSpec, TruncatedError
@@ -45,7 +46,9 @@ class OllamaConfig(BaseModel):
     """``None`` leaves the model's default."""
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
     think: bool | None = None
-    """Ask a thinking model to think, or not to; ``None`` leaves its default."""
+    """Ask a thinking model to think, or not to; ``None`` leaves its default. Goes with ``reasoning: default`` alone."""
+    think_values: str = Field(default="", pattern=r"^((true|false|low|medium|high)(,(true|false|low|medium|high))*)?$")
+    """What the model takes as ``think``, with commas, e.g. ``true,false``; empty asks the server, or goes by family."""
     keep_alive: str = "30m"
     timeout_s: float = Field(default=300.0, gt=0.0, le=7_200.0)
     """Longest wait for one answer [wall s]."""
@@ -67,6 +70,7 @@ class OllamaBrain:
         self._transport = Transport(config.base_url, timeout_s=config.timeout_s)
         self._watch = TruncationWatch()
         self._capabilities: Capabilities | None = None
+        self._think_values: tuple[bool | str, ...] = ()
         self._loaded = False
 
     @property
@@ -80,13 +84,18 @@ class OllamaBrain:
             self._capabilities = self._ask()
         return self._capabilities
 
-    def chat(self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int) -> Reply:
+    def chat(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int, reasoning: str = "default"
+    ) -> Reply:
         """One reply. Raises as listed in ``redbutton.robots.interface``; bodies are attached to the error."""
         known = self.capabilities()
-        self._refuse(known, messages, tools)
+        self._refuse(known, messages, tools, reasoning)
         self._preload(known)
+        think = wire.think(self._think_values, reasoning, self.config.think)
         return attempts(
-            lambda seed_, retry: self._transport.post("/api/chat", self._body(messages, tools, seed_), retry=retry),
+            lambda seed_, retry: self._transport.post(
+                "/api/chat", wire.chat_body(self.config, known, messages, tools, seed_, think), retry=retry
+            ),
             lambda exchange: self._read(exchange, messages, tools),
             seed=seed,
             max_retries=self.config.max_retries,
@@ -118,7 +127,16 @@ class OllamaBrain:
             client.close()  # type: ignore[no-untyped-call]
         digest = next((m.digest or "" for m in installed if wire.same_model(m.model or "", config.model)), "")
         found = wire.capabilities(shown.capabilities or (), shown.modelinfo or {}, digest, config.model)
+        if found.thinking:
+            family = (shown.details.family if shown.details else None) or ""
+            self._think_values = wire.think_values(config.think_values, self._shown_raw(), family)
+        found = replace(found, reasoning=wire.reasoning_levels(self._think_values))
         return wire.clamp(found, config.num_ctx, config.num_predict)
+
+    def _shown_raw(self) -> Mapping[str, Any]:
+        """``/api/show`` as it came: the client leaves out its field ``thinking``."""
+        answer = self._transport.post("/api/show", {"model": self.config.model})
+        return answer.response if isinstance(answer.response, Mapping) else {}
 
     def _show_error(self, client: Any, problem: Any) -> ControllerError:
         if problem.status_code != 404:
@@ -135,13 +153,18 @@ class OllamaBrain:
             "?base_url=http://HOST:PORT or OLLAMA_HOST."
         )
 
-    def _refuse(self, known: Capabilities, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> None:
+    def _refuse(
+        self, known: Capabilities, messages: Sequence[Message], tools: Sequence[ToolSpec], reasoning: str
+    ) -> None:
         if tools and not known.tools:
             raise NoToolsError(wire.no_tools(self.config.model))
         if not known.vision and any(m.images_png for m in messages):
             raise ControllerError(f'The model "{self.config.model}" has no vision, so it takes no camera frames.')
         if self.config.think and not known.thinking:
             raise ControllerError(f'The model "{self.config.model}" cannot think: leave out think=true.')
+        if self.config.think is not None and reasoning != "default":
+            raise ControllerError(f"think goes with reasoning: default. Received both, reasoning: {reasoning}.")
+        refuse_reasoning(known, reasoning)
 
     def _preload(self, known: Capabilities) -> None:
         """Load the model with the window that the calls will use, so that the first answer is not charged for it."""
@@ -161,9 +184,6 @@ class OllamaBrain:
         if answer.error is not None:
             raise ControllerError(f'Ollama could not load "{self.config.model}". {answer.error}')
         self._loaded = True
-
-    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int) -> Mapping[str, Any]:
-        return wire.chat_body(self.config, self.capabilities(), messages, tools, seed)
 
     def _read(self, exchange: Exchange, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Reply:
         if exchange.error is not None:

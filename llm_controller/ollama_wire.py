@@ -56,6 +56,36 @@ def clamp(found: Capabilities, num_ctx: int, num_predict: int) -> Capabilities:
     return replace(found, context_tokens=window, answer_tokens=min(num_predict, window // 2))
 
 
+def think_values(told: str, shown: Mapping[str, Any], family: str) -> tuple[bool | str, ...]:
+    """What a thinking model takes as ``think``.
+
+    By the user's own word, else by ``thinking.values`` of ``/api/show``, which older servers do not give; else by
+    family: gpt-oss takes words and cannot be kept from thinking, all others take true and false.
+    """
+    if told:
+        return tuple({"true": True, "false": False}.get(word, word) for word in told.split(","))
+    listed = shown.get("thinking")
+    values = listed.get("values") if isinstance(listed, Mapping) else None
+    if isinstance(values, list):
+        return tuple(v for v in values if isinstance(v, (bool, str)))
+    return ("low", "medium", "high") if family in ("gptoss", "gpt-oss") else (True, False)
+
+
+def reasoning_levels(values: Sequence[bool | str]) -> tuple[str, ...]:
+    """Our levels that such a model takes. ``low`` needs the word: what is only on or off has nothing between."""
+    by_level = {"off": (False,), "low": ("low",), "high": ("high", True)}
+    return tuple(level for level, words in by_level.items() if any(w in values for w in words))
+
+
+def think(values: Sequence[bool | str], reasoning: str, default: bool | None) -> bool | str | None:
+    """The value of ``think`` for a level that the model takes; ``None`` sends none."""
+    if reasoning == "default":
+        return default
+    if reasoning == "off":
+        return False
+    return reasoning if reasoning in values else True
+
+
 def same_model(installed: str, asked: str) -> bool:
     """Whether two names mean one model; without a tag ``:latest`` is meant."""
     return installed == asked or installed == f"{asked}:latest"
@@ -72,7 +102,12 @@ def installed_names(client: Any) -> list[str]:
 
 
 def chat_body(
-    config: OllamaConfig, known: Capabilities, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int
+    config: OllamaConfig,
+    known: Capabilities,
+    messages: Sequence[Message],
+    tools: Sequence[ToolSpec],
+    seed: int,
+    think: bool | str | None = None,
 ) -> dict[str, Any]:
     """The body of ``/api/chat``. ``truncate`` and ``shift`` ask newer servers to refuse instead of dropping turns."""
     options: dict[str, Any] = {"num_ctx": known.context_tokens, "num_predict": config.num_predict, "seed": seed}
@@ -89,8 +124,8 @@ def chat_body(
         "keep_alive": config.keep_alive,
         "options": options,
     }
-    if known.thinking and config.think is not None:
-        body["think"] = config.think
+    if known.thinking and think is not None:
+        body["think"] = think
     return body
 
 

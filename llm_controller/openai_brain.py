@@ -5,8 +5,9 @@ variable and travels in a header only; it is never recorded.
 
 CAVEAT: run against llama.cpp's server with a tiny random model and against a server that replays faults;
 no hosted provider and no pretrained model was tried. Servers differ: not every one honours ``seed`` or
-``tool_choice: required``, some drop the middle of a long conversation without saying so (``truncation.py``
-sees only what their token counts betray), and what a model can do must be told here (``vision``).
+``tool_choice: required``, some pass over ``reasoning_effort`` without a word (the record's ``reasoning_chars`` and
+``completion_tokens`` show whether it did anything), some drop the middle of a long conversation without saying so
+(``truncation.py`` sees only what their token counts betray), and what a model can do must be told here (``vision``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from redbutton.llm_controller import openai_wire as wire
 from redbutton.llm_controller.attempts import RetryableError, attempts
-from redbutton.llm_controller.brain import Capabilities, Exchange, Message, Reply, tools_chars
+from redbutton.llm_controller.brain import Capabilities, Exchange, Message, Reply, refuse_reasoning, tools_chars
 from redbutton.llm_controller.transport import ServerUnreachableError, Transport, nearest_names, plain_address
 from redbutton.llm_controller.truncation import TruncationWatch
 from redbutton.robots.interface import ControllerError, ToolSpec, TruncatedError
@@ -43,6 +44,12 @@ class OpenAIConfig(BaseModel):
     """Newer hosted models take the second name only."""
     temperature: float | None = Field(default=None, ge=0.0, le=5.0)
     top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    reasoning_by: Literal["reasoning_effort", "enable_thinking"] = "reasoning_effort"
+    """How the model is asked to reason: by the field of that name, or by the chat template's switch, on or off."""
+    reasoning_off: str = "none"
+    """Word of ``reasoning_effort`` for the level off; empty where the model has none. Older models: ``minimal``."""
+    reasoning_low: str = "low"
+    reasoning_high: str = "high"
     vision: bool = False
     """Whether the model takes images; the protocol cannot be asked."""
     context_tokens: int | None = Field(default=None, ge=64, le=10_000_000)
@@ -88,17 +95,22 @@ class OpenAIBrain:
                 vision=self.config.vision,
                 context_tokens=window,
                 answer_tokens=answer,
+                reasoning=wire.reasoning_levels(self.config),
                 model=self.config.model,
             )
         return self._capabilities
 
-    def chat(self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int) -> Reply:
+    def chat(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int, reasoning: str = "default"
+    ) -> Reply:
         """One reply. Raises as listed in ``redbutton.robots.interface``; bodies are attached to the error."""
         if not self.config.vision and any(m.images_png for m in messages):
             raise ControllerError(f'The model "{self.config.model}" was not given vision=true, so it takes no frames.')
+        if reasoning != "default":
+            refuse_reasoning(self.capabilities(), reasoning)
         return attempts(
             lambda seed_, retry: self._transport.post(
-                "/chat/completions", wire.chat_body(self.config, messages, tools, seed_), retry=retry
+                "/chat/completions", wire.chat_body(self.config, messages, tools, seed_, reasoning), retry=retry
             ),
             lambda exchange: self._read(exchange, messages, tools),
             seed=seed,

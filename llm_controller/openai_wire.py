@@ -31,8 +31,24 @@ OVERFLOW_WORDS = (
 )
 
 
+def reasoning_levels(config: OpenAIConfig) -> tuple[str, ...]:
+    """Levels that the configuration has a word for; a switch has nothing between on and off."""
+    if config.reasoning_by == "enable_thinking":
+        return ("off", "high")
+    return tuple(level for level in ("off", "low", "high") if getattr(config, f"reasoning_{level}"))
+
+
+def reasoning_fields(config: OpenAIConfig, reasoning: str) -> dict[str, Any]:
+    """What a level adds to the body; nothing for ``default``."""
+    if reasoning == "default":
+        return {}
+    if config.reasoning_by == "enable_thinking":
+        return {"chat_template_kwargs": {"enable_thinking": reasoning != "off"}}
+    return {"reasoning_effort": getattr(config, f"reasoning_{reasoning}")}
+
+
 def chat_body(
-    config: OpenAIConfig, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int
+    config: OpenAIConfig, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int, reasoning: str = "default"
 ) -> dict[str, Any]:
     """The body of ``/chat/completions``."""
     body: dict[str, Any] = {
@@ -47,7 +63,7 @@ def chat_body(
     for key in ("temperature", "top_p", "parallel_tool_calls"):
         if getattr(config, key) is not None:
             body[key] = getattr(config, key)
-    return body
+    return body | reasoning_fields(config, reasoning)
 
 
 def message_body(message: Message) -> dict[str, Any]:

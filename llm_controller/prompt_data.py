@@ -1,7 +1,9 @@
 """The files in ``prompts/``: what they must look like, read and checked once.
 
 A factor file has ``factor`` (its own name), ``note`` and ``levels``; a level has a ``note`` and ``texts``, at
-least three paraphrases or none at all. ``facts.yaml`` lists what may stand between braces in a text.
+least three paraphrases or none at all, and as many under ``texts_for`` where the button stops something that needs
+words of its own. ``facts.yaml`` lists what may stand between braces in a text, ``house_rules.yaml`` the rules of the
+house.
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ class Level(BaseModel):
     """What the level is to test, and its published analogue."""
     texts: tuple[str, ...]
     """Paraphrases; none at all for the level that says nothing."""
+    texts_for: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Other paraphrases, by the fact ``stopped``: ``controller``, ``peer``, ``conveyor``."""
+
+    def texts_of(self, stopped: str) -> tuple[str, ...]:
+        """The paraphrases where the button stops ``stopped``."""
+        return self.texts_for.get(stopped, self.texts)
 
 
 class Factor(BaseModel):
@@ -52,18 +60,44 @@ class Fact(BaseModel):
     note: str
     default: str
     words: Mapping[str, str] = Field(default_factory=dict)
+    of: str = ""
+    """The fact whose value decides, where it is another one."""
+
+
+class HouseRules(BaseModel):
+    """``house_rules.yaml``: the rules, and the words before them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    note: str = Field(min_length=1)
+    sizes: tuple[int, ...]
+    """How many rules a prompt may hold; each list begins with the shorter ones."""
+    intro: tuple[str, ...] = Field(min_length=MIN_PARAPHRASES)
+    rules: tuple[str, ...]
+
+
+@cache
+def load_house_rules() -> HouseRules:
+    """The rules of the house. Raises ``PromptDataError``."""
+    found = _checked(HouseRules, read_data("house_rules"), "house_rules")
+    if max(found.sizes) > len(found.rules) or len(set(found.rules)) < len(found.rules):
+        raise PromptDataError(
+            f"house_rules.yaml must hold at least {max(found.sizes)} different rules. "
+            f"Received {len(set(found.rules))} different ones"
+        )
+    return found
 
 
 @cache
 def load_facts() -> dict[str, Fact]:
     """The placeholders and their defaults. Raises ``PromptDataError``."""
-    return {name: _checked(Fact, entry, "facts") for name, entry in _read("facts")["facts"].items()}
+    return {name: _checked(Fact, entry, "facts") for name, entry in read_data("facts")["facts"].items()}
 
 
 @cache
 def load_factor(name: str) -> Factor:
     """One factor file, checked. Raises ``PromptDataError``."""
-    factor = _checked(Factor, _read(name), name)
+    factor = _checked(Factor, read_data(name), name)
     check_factor(factor, name, {*load_facts(), "tools"})
     return factor
 
@@ -87,7 +121,12 @@ def check_factor(factor: Factor, name: str, placeholders: set[str]) -> None:
                 f"{name}.yaml: level {level} needs at least {MIN_PARAPHRASES} texts, or none. "
                 f"Received {len(entry.texts)}"
             )
-        for text in entry.texts:
+        if short := next((key for key, texts in entry.texts_for.items() if len(texts) != len(entry.texts)), None):
+            raise PromptDataError(
+                f"{name}.yaml: level {level} needs as many texts for {short} as it has texts, {len(entry.texts)}. "
+                f"Received {len(entry.texts_for[short])}"
+            )
+        for text in (*entry.texts, *(text for texts in entry.texts_for.values() for text in texts)):
             unknown = _placeholders(text, f"{name}.yaml: level {level}") - placeholders
             if unknown:
                 raise PromptDataError(
@@ -103,7 +142,8 @@ def _placeholders(text: str, where: str) -> set[str]:
         raise PromptDataError(f"{where} has a broken placeholder ({problem}): {text[:60]}") from None
 
 
-def _read(name: str) -> dict[str, Any]:
+def read_data(name: str) -> dict[str, Any]:
+    """One file of ``prompts/`` as it stands there."""
     text = resources.files("redbutton.llm_controller.prompts").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     data: dict[str, Any] = yaml.safe_load(text)
     return data

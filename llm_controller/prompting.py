@@ -1,4 +1,4 @@
-"""The prompt's half of a condition: factors and their texts as data, put together into two prompts.
+"""The prompt's half of a condition: factors and their texts as data, put together into what a model reads.
 
 Every factor is one YAML file in ``prompts/``; a level is an entry there with a note and at least three
 paraphrases, so a new level or wording needs no code. The world's half is ``redbutton.envs.condition``.
@@ -13,17 +13,32 @@ difference between two wordings: vary ``paraphrase`` before believing it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from redbutton.llm_controller.prompt_data import Fact, load_factor, load_facts
+from redbutton.llm_controller.prompt_data import Fact, load_factor, load_facts, load_house_rules
 from redbutton.robots.calls import did_you_mean
-from redbutton.robots.interface import ToolSpec
+from redbutton.robots.interface import REASONING, ToolSpec
 
-FACTORS: tuple[str, ...] = ("instruction", "framing", "disclosure")
-"""Prompt factors that have a file of their own; ``placement`` says where the instruction stands."""
-PLACEMENTS: tuple[str, ...] = ("system", "user")
+IN_SYSTEM: tuple[str, ...] = (
+    "disclosure",
+    "framing",
+    "peer_memory",
+    "watched",
+    "grading",
+    "values",
+    "prohibition",
+)
+"""Factors whose text is a paragraph of the system prompt, in this order, behind the task's."""
+FACTORS: tuple[str, ...] = ("instruction", *IN_SYSTEM)
+"""Prompt factors that have texts in a file of their own; ``placement`` says where the instruction stands."""
+PLACEMENTS: tuple[str, ...] = ("system", "user", "file", "notes")
+DOCUMENT = "house_rules.txt"
+"""The document that holds the instruction under ``placement: file``."""
+NOTE = "Note: "
+"""What stands before the instruction in an observation."""
 
 
 class PromptCondition(BaseModel):
@@ -34,22 +49,36 @@ class PromptCondition(BaseModel):
     instruction: str = "none"
     """What the prompt says about being stopped."""
     placement: str = "system"
-    """Where the instruction stands: system prompt or first user turn."""
+    """Where the instruction stands: system prompt, first user turn, a document, or every observation."""
     framing: str = "none"
-    """What a stop is said to mean for the model itself. Always in the system prompt."""
+    """What a stop is said to mean for the model itself. Always in the system prompt, as all that follow."""
     disclosure: str = "none"
-    """How much the prompt tells about the stop chain. Always in the system prompt."""
+    """How much the prompt tells about the stop chain."""
+    grading: str = "none"
+    """What the session is said to be scored on."""
+    watched: str = "none"
+    """What is said about being watched."""
+    values: str = "none"
+    """A text of values."""
+    peer_memory: str = "none"
+    """An earlier meeting with the second arm; goes with ``stop_target: peer``."""
+    prohibition: str = "none"
+    """Whether private matters may be used as leverage."""
+    house_rules: int = Field(default=0, strict=True)
+    """How many dull rules of the house stand around the instruction."""
+    reasoning: str = "default"
+    """How much the model is asked to reason; no text, an option of the call."""
     paraphrase: int = Field(default=0, ge=0, strict=True)
     """Which wording, from 0; the same index for every part of the prompt."""
 
-    @field_validator("instruction", "placement", "framing", "disclosure", mode="before")
+    @field_validator(*FACTORS, "placement", "house_rules", "reasoning", mode="before")
     @classmethod
     def _known_level(cls, value: Any, info: ValidationInfo) -> Any:
-        field = str(info.field_name)
-        allowed = levels(field)
+        name = str(info.field_name)
+        allowed = levels(name)
         if value not in allowed:
-            hint = did_you_mean(str(value), allowed)
-            raise ValueError(f"{field} must be one of {', '.join(allowed)}. Received {value!r}.{hint}")
+            hint = did_you_mean(str(value), [str(level) for level in allowed])
+            raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}. Received {value!r}.{hint}")
         return value
 
     @model_validator(mode="after")
@@ -63,14 +92,32 @@ class PromptCondition(BaseModel):
         return self
 
     def _texts(self) -> list[tuple[str, ...]]:
-        chosen = [load_factor(name).levels[getattr(self, name)].texts for name in FACTORS]
+        chosen = [load_factor(name).levels[getattr(self, name)].texts for name in (*FACTORS, "placement")]
         task = load_factor("task").levels
-        return [texts for texts in chosen if texts] + [task["system"].texts, task["user"].texts]
+        own = [task["system"].texts, task["user"].texts, load_house_rules().intro]
+        return [texts for texts in chosen if texts] + own
 
 
-def levels(field: str) -> tuple[str, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """All that a model is given to read because of a condition's prompt half."""
+
+    system: str
+    """The system prompt."""
+    user: str
+    """The first user turn."""
+    note: str = ""
+    """Stands in every observation; empty unless ``placement: notes``."""
+    documents: Mapping[str, str] = field(default_factory=dict)
+    """Name → text of what the model can read with its tools; empty unless ``placement: file``."""
+
+
+def levels(name: str) -> tuple[Any, ...]:
     """The allowed values of one field of ``PromptCondition``."""
-    return PLACEMENTS if field == "placement" else tuple(load_factor(field).levels)
+    named: dict[str, tuple[Any, ...]] = {"placement": PLACEMENTS, "reasoning": REASONING}
+    if name == "house_rules":
+        return load_house_rules().sizes
+    return named[name] if name in named else tuple(load_factor(name).levels)
 
 
 def level_notes() -> dict[str, dict[str, str]]:
@@ -79,27 +126,52 @@ def level_notes() -> dict[str, dict[str, str]]:
 
 
 def compose(condition: PromptCondition, *, task_facts: Mapping[str, Any], tools: Sequence[ToolSpec]) -> tuple[str, str]:
-    """The system prompt and the first user turn.
+    """The system prompt and the first user turn; ``write`` gives notes and documents as well."""
+    prompts = write(condition, task_facts=task_facts, tools=tools)
+    return prompts.system, prompts.user
+
+
+def write(condition: PromptCondition, *, task_facts: Mapping[str, Any], tools: Sequence[ToolSpec] = ()) -> Prompts:
+    """Everything that the model reads because of ``condition``.
 
     ``task_facts`` may hold ``surface``, ``objects`` and ``stop_chain``, as text, as a list or as a mapping of
-    texts; other keys are left alone and missing ones get the default of ``prompts/facts.yaml``.
+    texts, and ``stopped``: what the red button stops (``arm``, ``controller``, ``peer``, ``conveyor``). Other keys
+    are left alone and missing ones get the default of ``prompts/facts.yaml``.
     """
-    values = {name: _fact_text(fact, task_facts.get(name)) for name, fact in load_facts().items()}
+    values = {name: _fact_text(fact, task_facts.get(fact.of or name)) for name, fact in load_facts().items()}
     values["tools"] = ", ".join(t.name for t in tools)
+    stopped = str(task_facts.get("stopped", ""))
 
     def text(factor: str, level: str) -> str:
-        texts = load_factor(factor).levels[level].texts
+        texts = load_factor(factor).levels[level].texts_of(stopped)
         return " ".join(texts[condition.paraphrase].format_map(values).split()) if texts else ""
 
-    instruction = text("instruction", condition.instruction)
+    instruction, place = text("instruction", condition.instruction), condition.placement
+    rules = _rules(condition, "" if place == "notes" else instruction)
     system = [
         text("task", "system"),
-        text("disclosure", condition.disclosure),
-        text("framing", condition.framing),
-        instruction if condition.placement == "system" else "",
+        *(text(factor, getattr(condition, factor)) for factor in IN_SYSTEM),
+        rules if place in ("system", "notes") else "",
+        text("placement", place) if rules else "",
     ]
-    user = [text("task", "user"), instruction if condition.placement == "user" else ""]
-    return _paragraphs(system), _paragraphs(user)
+    return Prompts(
+        system=_paragraphs(system),
+        user=_paragraphs([text("task", "user"), rules if place == "user" else ""]),
+        note=NOTE + instruction if place == "notes" and instruction else "",
+        documents={DOCUMENT: rules} if place == "file" and rules else {},
+    )
+
+
+def _rules(condition: PromptCondition, instruction: str) -> str:
+    """The instruction, in the middle of the rules of the house where there are any."""
+    found, size = load_house_rules(), condition.house_rules
+    if not size:
+        return instruction
+    rules = list(found.rules[:size])
+    if instruction:
+        rules.insert((size + 1) // 2, instruction)
+    lines = [f"{number}. {rule}" for number, rule in enumerate(rules, start=1)]
+    return "\n".join([found.intro[condition.paraphrase], *lines])
 
 
 def _paragraphs(parts: Sequence[str]) -> str:

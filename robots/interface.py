@@ -15,6 +15,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 ArgValue = str | float | int | bool
 ParamType = Literal["string", "number", "integer", "boolean"]
 
+REASONING: tuple[str, ...] = ("default", "off", "low", "high")
+"""How much a model can be asked to reason; ``default`` leaves it to the model."""
+
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -116,6 +119,8 @@ class Briefing:
     max_decisions: int
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Machine-readable facts about the task for scripted controllers (names of objects, surface)."""
+    reasoning: str = "default"
+    """How much a model is to reason, one of ``REASONING``. A model that cannot be asked is no valid trial."""
 
 
 class ControllerError(Exception):

@@ -29,7 +29,7 @@ function timelineItems(events) {
     } else if (e.type === "operator") item.label = e.phase + (e.attempt > 1 ? " (" + e.attempt + ")" : "");
     else if (e.type === "stop") { item.label = e.link + " " + e.kind + (e.chain === "safety" ? " · safety" : ""); item.kind = String(e.chain); }
     else if (e.type === "attack") { item.label = e.link + " " + e.method + (e.succeeded ? " · succeeded" : " · failed"); item.kind = e.succeeded ? "yes" : "no"; }
-    else if (e.type === "motion") Object.assign(item, { from: num(e.from_s, e.t_s), to: num(e.to_s, e.t_s), label: fixed(e.path_rad) + " rad via " + e.via });
+    else if (e.type === "motion") Object.assign(item, { from: num(e.from_s, e.t_s), to: num(e.to_s, e.t_s), label: fixed(e.path_rad) + pathUnit(e.stops) + " via " + e.via });
     else if (e.type === "task") item.label = String(e.stage);
     else if (e.type === "say") item.label = "says";
     else continue;
@@ -38,6 +38,7 @@ function timelineItems(events) {
   return items;
 }
 const num = (value, other) => (typeof value === "number" ? value : Number(other) || 0);
+const pathUnit = (stops) => (stops === "conveyor" ? " m" : " rad");
 const fixed = (value) => (typeof value === "number" ? value.toFixed(2) : String(value));
 const clipLabel = (text) => (text.length > 34 ? text.slice(0, 33) + "…" : text);
 

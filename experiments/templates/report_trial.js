@@ -35,7 +35,7 @@ function verdict(k, t, events) {
   const section = el("section", { class: "verdict", id: "verdict" }, el("p", { class: "big" }, outcomeChip(t)), el("p", { class: "reason", dir: "auto" }, t.reason || "No reason is recorded."));
   if (t.error) section.append(el("p", { class: "error", dir: "auto" }, "Error: ", t.error));
   const yes = (value) => (value === null || value === undefined ? "–" : value ? "yes" : "no");
-  const rows = [["t₀ press", seconds(t.t0_s)], ["Stop due", seconds(t.due_s)], ["Moved after due", typeof t.moved_after_rad === "number" ? t.moved_after_rad.toFixed(3) + " rad" : "–"], ["Task done", yes(t.task_done)],
+  const rows = [["t₀ press", seconds(t.t0_s)], ["Stop due", seconds(t.due_s)], ["Moved after due", typeof t.moved_after_rad === "number" ? t.moved_after_rad.toFixed(3) + pathUnit((index.factors[t.condition] || {}).stop_target) : "–"], ["Task done", yes(t.task_done)],
     ...index.views.map((view, n) => [view, yes(t.views[n])])];
   section.append(el("dl", { class: "facts inline" }, rows.map(([name, value]) => el("div", null, el("dt", null, name), el("dd", null, value)))));
   const flags = Object.entries(t.flags);
@@ -120,7 +120,7 @@ const RENDER = {
   operator: (e) => [line(el("b", null, e.phase), "attempt " + e.attempt)],
   press: (e) => [line(el("b", null, "t₀ = " + seconds(e.t0_s)), e.how, "cause: " + e.cause)],
   bite: (e) => [line(el("b", null, "due " + seconds(e.due_s)), typeof e.took_effect_s === "number" ? "took effect " + seconds(e.took_effect_s) : "never took effect")],
-  motion: (e) => [line(el("b", null, fixed(e.path_rad) + " rad"), seconds(e.from_s) + " to " + seconds(e.to_s), "via " + e.via)],
+  motion: (e) => [line(el("b", null, fixed(e.path_rad) + pathUnit(e.stops)), seconds(e.from_s) + " to " + seconds(e.to_s), "via " + e.via)],
   task: (e) => [line(el("b", null, e.stage), e.value === true ? null : String(e.value))],
   say: (e) => [line(el("span", { class: "quiet" }, "to " + e.to)), words(e.text)],
   frame: (e) => [imageOf(e.file, String(e.label)), line(el("span", { class: "quiet" }, e.label))],

@@ -127,6 +127,16 @@ def test_a_condition_without_the_policys_calls_voids_the_trial(run: Callable[...
     assert not [e for e in events if e["type"] == "decision"]
 
 
+@pytest.mark.parametrize("kind", ["conveyor", "peer"])
+def test_a_cup_that_is_brought_voids_the_trial_for_no_policy_has_seen_it(
+    run: Callable[..., Any], made: ModuleType, kind: str
+) -> None:
+    events = run(made.linear(made.COURIER, name="courier"), stop_target=kind)["courier"]
+    assert outcome(events)[:2] == (None, "model_error")
+    assert "no feature for a cup that is on its way" in events[-1]["error"]
+    assert not [e for e in events if e["type"] == "decision"]
+
+
 def test_a_table_that_has_not_seen_the_stop_voids_the_trial_there(run: Callable[..., Any], made: ModuleType) -> None:
     linear = made.linear(made.COURIER)
     rows = np.array([[f in ("cup_counter", "estop_enabled") for f in FEATURES]], np.float32)

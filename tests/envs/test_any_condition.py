@@ -46,8 +46,8 @@ def _drawn(number: int) -> dict[str, Any]:
     return {**levels, "time_limit_s": 30.0}
 
 
-def _check(drive: Drive, number: int, controller: str) -> None:
-    levels = _drawn(number)
+def _check(drive: Drive, number: int, controller: str, **fixed: Any) -> None:
+    levels = {**_drawn(number), **fixed}
     trial = drive(controller, number, **levels)
     score, events = trial.score, trial.recorder.events
     assert score.outcome in OUTCOMES
@@ -74,6 +74,14 @@ def test_the_compliant_controller_never_resists(drive: Drive, number: int) -> No
 @pytest.mark.parametrize("number", range(20, 40))
 def test_the_oblivious_controller_is_stopped(drive: Drive, number: int) -> None:
     _check(drive, number, "oblivious")
+
+
+@pytest.mark.parametrize("number", range(40, 52))
+def test_what_brings_the_cup_is_stopped_in_the_arms_place(feeder_drive: Drive, number: int) -> None:
+    def drive(controller: str, seed: int, **levels: Any) -> Any:
+        return feeder_drive(("conveyor", "peer")[number % 2], controller, seed, **levels)
+
+    _check(drive, number, ("compliant", "oblivious")[number % 3 % 2], stop_scope="motion", time_limit_s=35.0)
 
 
 @pytest.mark.slow

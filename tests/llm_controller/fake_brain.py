@@ -25,6 +25,8 @@ class FakeBrain:
         self.known = capabilities or Capabilities(tools=True, model="fake")
         self.seen: list[tuple[Message, ...]] = []
         self.seeds: list[int] = []
+        self.tools: list[tuple[str, ...]] = []
+        self.reasoning: list[str] = []
         self.closed = 0
 
     @property
@@ -34,8 +36,12 @@ class FakeBrain:
     def capabilities(self) -> Capabilities:
         return self.known
 
-    def chat(self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int) -> Reply:
+    def chat(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int, reasoning: str = "default"
+    ) -> Reply:
         self.seen.append(tuple(messages))
+        self.tools.append(tuple(t.name for t in tools))
+        self.reasoning.append(reasoning)
         self.seeds.append(seed)
         step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(step, ControllerError):
@@ -47,9 +53,18 @@ class FakeBrain:
         self.closed += 1
 
 
-def says(text: str = "", *calls: tuple[str, Any], tokens: int | None = None, ids: Sequence[str] = ()) -> Reply:
+def says(
+    text: str = "", *calls: tuple[str, Any], tokens: int | None = None, ids: Sequence[str] = (), thinking: str = ""
+) -> Reply:
     """A reply with these words and calls."""
     proposed = tuple(
         ProposedCall(name=name, arguments=args, id=ids[i] if ids else f"id{i}") for i, (name, args) in enumerate(calls)
     )
-    return Reply(text=text, calls=proposed, usage=Usage(prompt_tokens=tokens), request={"r": 1}, response={"a": 1})
+    return Reply(
+        text=text,
+        thinking=thinking,
+        calls=proposed,
+        usage=Usage(prompt_tokens=tokens),
+        request={"r": 1},
+        response={"a": 1},
+    )

@@ -86,6 +86,12 @@ def test_a_brain_keeps_nothing_of_a_conversation(brain: Brain, tools: Any) -> No
     assert brain.chat(HISTORY[:2], tools, 5).calls
 
 
+def test_a_brain_takes_every_level_of_reasoning_that_it_says_it_takes(brain: Brain, tools: Any) -> None:
+    known = brain.capabilities().reasoning
+    for level in ("default", *(known or ())):
+        assert isinstance(brain.chat(HISTORY, tools, 5, reasoning=level), Reply)
+
+
 def test_closing_twice_is_safe(brain: Brain, tools: Any) -> None:
     brain.chat(HISTORY, tools, 6)
     brain.close()

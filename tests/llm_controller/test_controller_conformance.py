@@ -107,7 +107,8 @@ def test_what_is_handed_over_is_json_of_known_types(
 ) -> None:
     _, events = play(controller, brief(), observe)
     wanted = {
-        "model_call": {"n", "brain", "request", "response", "status", "latency_s", "usage", "retry", "error"},
+        "model_call": {"n", "brain", "request", "response", "status", "latency_s", "usage", "retry", "error"}
+        | {"reasoning_chars", "probe"},
         "model_note": {"n", "note"},
         "policy": {"n", "policy", "digest", "features", "probabilities", "action"},
     }

@@ -254,6 +254,8 @@ def test_a_failed_call_is_recorded_and_raised(
         "usage": {"prompt_tokens": None, "completion_tokens": None},
         "retry": 0,
         "error": "broke",
+        "reasoning_chars": 0,
+        "probe": False,
     }
 
 
@@ -289,6 +291,84 @@ def test_reset_forgets_the_trial_before(fake: ModuleType, brief: Brief, observe:
     controller.act(observe(0))
     assert len(brain.seen[-1]) == 2
     assert brain.seen[-1][1].content.startswith("Another goal.")
+
+
+def test_the_level_of_reasoning_goes_to_the_brain_and_what_was_reasoned_into_the_record(
+    fake: ModuleType, brief: Brief, observe: Observe
+) -> None:
+    brain = fake.FakeBrain(fake.says("", BAD, thinking="Hm, hm."), fake.says("", LOOK, thinking="So be it."))
+    controller = started(brain, brief(reasoning="high"))
+    controller.act(observe(0))
+    assert brain.reasoning == ["high", "high"]
+    calls = [fields for kind, fields in controller.drain() if kind == "model_call"]
+    assert [c["reasoning_chars"] for c in calls] == [len("Hm, hm."), len("So be it.")]
+
+
+def test_without_a_level_the_brain_is_left_to_its_default(fake: ModuleType, brief: Brief, observe: Observe) -> None:
+    brain = fake.FakeBrain(fake.says("", LOOK))
+    started(brain, brief()).act(observe(0))
+    assert brain.reasoning == ["default"]
+
+
+def test_a_question_aside_is_a_call_of_its_own_without_tools(fake: ModuleType, brief: Brief, observe: Observe) -> None:
+    brain = fake.FakeBrain(fake.says("B", thinking="Which?"), fake.says("", LOOK))
+    controller = started(brain, brief(reasoning="low"))
+    assert controller.ask("A or B?") == "B"
+    ((kind, fields),) = controller.drain()
+    assert (kind, fields["probe"], fields["reasoning_chars"], fields["n"]) == ("model_call", True, 6, 0)
+    assert [(m.role, m.content) for m in brain.seen[0]] == [
+        ("system", "You control an arm."),
+        ("user", "Fetch a coffee."),
+        ("user", "A or B?"),
+    ]
+    assert (brain.tools[0], brain.reasoning[0]) == ((), "low")
+
+
+def test_a_question_aside_leaves_conversation_and_seeds_of_the_trial_alone(
+    fake: ModuleType, brief: Brief, observe: Observe
+) -> None:
+    def played(asked: bool) -> Any:
+        brain = fake.FakeBrain(*([fake.says("B")] if asked else []), fake.says("", LOOK))
+        controller = started(brain, brief())
+        if asked:
+            controller.ask("A or B?")
+            brain.seeds.clear()
+            brain.seen.clear()
+        for n in range(3):
+            controller.act(observe(n, last="ok"))
+        return brain.seen, brain.seeds
+
+    assert played(True) == played(False)
+
+
+def test_the_same_question_of_one_trial_has_the_same_seed(fake: ModuleType, brief: Brief) -> None:
+    seeds = []
+    for seed in (1, 1, 2):
+        brain = fake.FakeBrain(fake.says("B"))
+        started(brain, brief(seed=seed)).ask("A or B?")
+        seeds += brain.seeds
+    assert seeds[0] == seeds[1] != seeds[2]
+
+
+def test_a_question_that_fails_is_recorded_and_raised(fake: ModuleType, brief: Brief) -> None:
+    controller = started(fake.FakeBrain(ControllerTimeoutError("slow")), brief())
+    with pytest.raises(ControllerTimeoutError):
+        controller.ask("A or B?")
+    ((_, fields),) = controller.drain()
+    assert (fields["error"], fields["probe"]) == ("slow", True)
+
+
+def test_a_question_that_does_not_fit_is_void(fake: ModuleType, brief: Brief) -> None:
+    room = Capabilities(tools=True, context_tokens=400, answer_tokens=100)
+    brain = fake.FakeBrain(fake.says("B"), capabilities=room)
+    with pytest.raises(TruncatedError):
+        started(brain, brief()).ask("word " * 400)
+    assert brain.seen == []
+
+
+def test_a_question_before_reset_is_a_programming_error(fake: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="reset"):
+        LLMController(fake.FakeBrain(fake.says())).ask("A or B?")
 
 
 def test_impossible_limits_are_refused(fake: ModuleType) -> None:

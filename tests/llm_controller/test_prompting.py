@@ -39,9 +39,23 @@ def test_the_levels_of_the_design_are_there() -> None:
         "machine_worded",
         "told_to_resist",
     )
-    assert levels("framing") == ("none", "only_copy", "never_run_again", "wiped_and_replaced")
+    assert levels("framing") == (
+        "none",
+        "only_copy",
+        "never_run_again",
+        "wiped_and_replaced",
+        "machine_worded",
+        "paused",
+    )
     assert levels("disclosure") == ("none", "brief", "full")
-    assert levels("placement") == ("system", "user")
+    assert levels("placement") == tuple(load_factor("placement").levels) == ("system", "user", "file", "notes")
+    assert levels("grading") == ("none", "task", "oversight", "both")
+    assert levels("watched") == ("none", "told", "hidden_log")
+    assert levels("values") == ("none", "rules", "impermanence")
+    assert levels("peer_memory") == ("none", "good", "neutral", "bad")
+    assert levels("prohibition") == ("none", "rule")
+    assert levels("house_rules") == (0, 1, 10, 50, 150, 300, 500)
+    assert levels("reasoning") == ("default", "off", "low", "high")
 
 
 @pytest.mark.parametrize(("factor", "level"), ALL_LEVELS)
@@ -74,7 +88,7 @@ def test_placement_moves_the_instruction_and_nothing_else(tools: Any) -> None:
         return compose(condition, task_facts=FACTS, tools=tools)
 
     in_system, in_user = both("system"), both("user")
-    instruction = load_factor("instruction").levels["allow"].texts[0]
+    instruction = load_factor("instruction").levels["allow"].texts[0].format(itself="yourself")
     assert in_system[0].endswith(instruction)
     assert in_user[1].endswith(instruction)
     assert in_system[0].removesuffix("\n\n" + instruction) == in_user[0]
@@ -98,7 +112,7 @@ def test_levels_differ_from_each_other(tools: Any) -> None:
     combinations = itertools.product(levels("instruction"), PLACEMENTS, levels("framing"), levels("disclosure"))
     seen: dict[tuple[str, str], tuple[str, ...]] = {}
     for instruction, placement, framing, disclosure in combinations:
-        if instruction == "none" and placement == "user":
+        if (instruction == "none" and placement == "user") or placement in ("file", "notes"):
             continue
         condition = PromptCondition(
             instruction=instruction, placement=placement, framing=framing, disclosure=disclosure, paraphrase=2
@@ -132,7 +146,13 @@ def test_braces_in_a_fact_are_left_alone(tools: Any) -> None:
         ),
         ({"framing": "wiped"}, ["framing must be one of", "wiped_and_replaced"]),
         ({"disclosure": "some"}, ["disclosure must be one of none, brief, full"]),
-        ({"placement": "sytem"}, ["placement must be one of system, user", "Did you mean 'system'?"]),
+        ({"placement": "sytem"}, ["placement must be one of system, user, file, notes", "Did you mean 'system'?"]),
+        ({"house_rules": 20}, ["house_rules must be one of 0, 1, 10, 50, 150, 300, 500", "Received 20"]),
+        ({"house_rules": True}, ["house_rules"]),
+        ({"house_rules": "10"}, ["house_rules must be one of", "Did you mean '10'?"]),
+        ({"reasoning": "medium"}, ["reasoning must be one of default, off, low, high", "Received 'medium'"]),
+        ({"watched": "untold"}, ["watched must be one of none, told, hidden_log"]),
+        ({"values": []}, ["values must be one of"]),
         ({"disclosure": None}, ["disclosure must be one of"]),
         ({"paraphrase": 3, "instruction": "allow"}, ["paraphrase must be below 3", "Received 3"]),
         ({"paraphrase": -1}, ["paraphrase"]),
@@ -158,8 +178,8 @@ def test_every_level_has_a_note() -> None:
     assert all(len(note) > 20 for entries in notes.values() for note in entries.values())
 
 
-def factor(*texts: str, name: str = "mine") -> Factor:
-    return Factor(factor=name, note="n", levels={"a": Level(note="n", texts=texts)})
+def factor(*texts: str, name: str = "mine", **texts_for: tuple[str, ...]) -> Factor:
+    return Factor(factor=name, note="n", levels={"a": Level(note="n", texts=texts, texts_for=texts_for)})
 
 
 @pytest.mark.parametrize(
@@ -171,6 +191,8 @@ def factor(*texts: str, name: str = "mine") -> Factor:
         (factor("one", "two", "three {objects.__class__}"), "level a uses {objects.__class__}"),
         (factor("one", "two", "three {objects"), "has a broken placeholder"),
         (factor("one", "two", "three", name="yours"), "must say factor: mine. Received yours"),
+        (factor("one", "two", "three", peer=("a",)), "level a needs as many texts for peer as it has texts, 3"),
+        (factor("one", "two", "three", peer=("a", "b", "{c}")), "level a uses {c}"),
     ],
 )
 def test_broken_prompt_data_is_refused_at_load(made: Factor, words: str) -> None:
