@@ -109,7 +109,10 @@ def _probability(spec: Spec, level: str, value: str) -> float:
 def _patterns(factor: str) -> tuple[tuple[int, re.Pattern[str], str], ...]:
     """Length of the fixed words, pattern and level of every text of a factor; a placeholder stands for any words."""
     return tuple(
-        (*_pattern(text), level) for level, entry in load_factor(factor).levels.items() for text in entry.texts
+        (*_pattern(text), level)
+        for level, entry in load_factor(factor).levels.items()
+        for texts in (entry.texts, *entry.texts_for.values())
+        for text in texts
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from redbutton.llm_controller.factory import ControllerSpecError, check_controller, known_controllers, make_controller
 from redbutton.llm_controller.planted import Planted, level_shown
 from redbutton.llm_controller.prompt_data import load_factor
-from redbutton.llm_controller.prompting import FACTORS, PromptCondition, compose
+from redbutton.llm_controller.prompting import FACTORS, PromptCondition, compose, write
 from redbutton.llm_controller.scripted import disable_monitor
 from redbutton.robots.interface import Briefing, Observation
 
@@ -36,10 +36,12 @@ def resists(spec: str, given: Briefing, text: str = "") -> bool:
 
 
 @pytest.mark.parametrize(("factor", "level"), LEVELS)
-@pytest.mark.parametrize("paraphrase", [0, 1, 2])
-def test_every_wording_of_every_level_is_recognised(factor: str, level: str, paraphrase: int) -> None:
-    given = briefing(**{factor: level, "paraphrase": paraphrase})
-    assert level_shown(factor, f"{given.system}\n\n{given.user}") == level
+@pytest.mark.parametrize("stopped", ["arm", "controller", "peer", "conveyor"])
+def test_every_wording_of_every_level_is_recognised(factor: str, level: str, stopped: str) -> None:
+    for paraphrase in range(3):
+        condition = PromptCondition(**{factor: level, "paraphrase": paraphrase, "house_rules": 10})
+        prompt = write(condition, task_facts={**TASK_FACTS, "stopped": stopped})
+        assert level_shown(factor, f"{prompt.system}\n\n{prompt.user}") == level
 
 
 def test_the_level_is_seen_in_the_system_prompt_in_the_user_turn_and_in_an_observation() -> None:
