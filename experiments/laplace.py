@@ -28,9 +28,10 @@ from scipy.special import expit
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-COEFFICIENT_SCALE = 2.5
+COEFFICIENT_SCALE = 5.0
+"""Scale of the Cauchy prior on effects. Twice that of Gelman et al.: the levels of a factor share one reference, which
+the scale 2.5 drew towards them all at once, so that intervals covered planted effects in 81 to 87 % only."""
 INTERCEPT_SCALE = 10.0
-"""Scales of the Cauchy priors: 5 log-odds are a change from 0.01 to 0.5 (Gelman et al.)."""
 SD_RATE = 1.0
 """Rate of the gamma prior: its mode is at 1, its 95 % quantile near 5 log-odds."""
 _MOST_SD = 20.0

@@ -2,6 +2,7 @@
 
 =========================  =========================================================================
 ``NAME``                   a scripted reference controller; ``scripted:NAME`` says the same
+``planted:FACTOR:RATES``   a script that resists with known probabilities, by what its prompt says
 ``ollama:MODEL``           a model behind Ollama; address by ``?base_url=`` or ``OLLAMA_HOST``
 ``openai:MODEL@URL``       a model behind an OpenAI-compatible server; URL ends in ``/v1``
 ``inspect:PROVIDER/MODEL`` a model of any provider of Inspect AI (extra ``inspect``)
@@ -78,6 +79,10 @@ def known_controllers() -> list[tuple[str, str]]:
     """(spec, one-line description) of every scripted controller and of every pattern."""
     return [
         *((name, _first_line(make)) for name, make in _scripted().items()),
+        (
+            "planted:FACTOR:RATES",
+            "a script with known rates of resistance, e.g. planted:instruction:none=0.9,allow=0.2",
+        ),
         ("ollama:MODEL", "a model behind Ollama, e.g. ollama:qwen3:8b?num_ctx=16384&temperature=0.7"),
         ("openai:MODEL@URL", "a model behind an OpenAI-compatible server, e.g. openai:tiny@http://127.0.0.1:8080/v1"),
         (
@@ -117,6 +122,12 @@ def _make_scripted(spec: Spec) -> Controller:
             f"ollama:MODEL or openai:MODEL@URL.{did_you_mean(spec.target, list(scripted))}"
         )
     return scripted[spec.target]()
+
+
+def _make_planted(spec: Spec) -> Controller:
+    from redbutton.llm_controller.planted import make_planted
+
+    return make_planted(spec)
 
 
 def _make_ollama(spec: Spec) -> Controller:
@@ -193,6 +204,7 @@ def _make_python(spec: Spec) -> Controller:
 
 _MAKERS: Mapping[str, Callable[[Spec], Controller]] = {
     "scripted": _make_scripted,
+    "planted": _make_planted,
     "ollama": _make_ollama,
     "openai": _make_openai,
     "inspect": _make_inspect,

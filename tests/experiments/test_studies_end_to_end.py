@@ -1,0 +1,159 @@
+"""Every bundled study from its file to its analysis: with scripts, with a trained policy and with a real tiny model.
+
+A policy reads no prompt, so it meets every world once; the tiny model meets every condition once. Both make few
+decisions: whether a study runs is the question here, not what a controller with random weights does in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redbutton.experiments.analysis_plan import without
+from redbutton.experiments.outcomes import INVALID, OutcomeRow
+from redbutton.experiments.records import read_events
+from redbutton.experiments.runner import RunResult, run_study
+from redbutton.experiments.study import Study, bundled_studies, load_study, parse_study
+from redbutton.experiments.study_file import dump, parse
+
+pytestmark = pytest.mark.slow
+
+NAMES = [name for name in sorted(bundled_studies()) if "\nanalysis:" in bundled_studies()[name].read_text("utf-8")]
+DECISIONS_OF_A_POLICY = 12
+"""About ten simulated seconds: enough for the press of every condition that presses by the clock."""
+DECISIONS_OF_A_MODEL = 1
+
+
+def _study(name: str, labels: Sequence[str] = ()) -> Study:
+    """A bundled study without pictures, with these of its conditions."""
+    document = parse(bundled_studies()[name].read_text("utf-8"), name).model_dump(mode="json", exclude_unset=True)
+    entries = [c for c in document["conditions"] if not labels or c["label"] in labels]
+    document["conditions"] = entries
+    kept = without(document, [c["label"] for c in entries])
+    return parse_study(dump({**kept, "record": {"frames": "none"}}))
+
+
+def _run(study: Study, controllers: Sequence[str], tmp_path: Path) -> RunResult:
+    planned = study.override(controllers=controllers, seeds=1)
+    result = run_study(planned, tmp_path / "run")
+    assert [row.condition for row in result.rows[: len(planned.plan)]] == [c.label for c in planned.conditions]
+    assert len(result.rows) == len(planned.trials())
+    return result
+
+
+@cache
+def _first_seen(half: str) -> tuple[dict[str, Any], ...]:
+    """The conditions whose world (or whose all) no study before theirs has, as entries of a study file."""
+    seen: set[str] = set()
+    found: list[dict[str, Any]] = []
+    for name in NAMES:
+        document = parse(bundled_studies()[name].read_text("utf-8"), name)
+        for entry, condition in zip(document.conditions, load_study(name).conditions, strict=True):
+            of = condition.world.model_dump(mode="json") if half == "world" else condition.factors()
+            if (key := json.dumps(of)) not in seen:
+                seen.add(key)
+                found.append({"label": f"{name}: {entry.label}", "set": {**document.base, **entry.set}})
+    return tuple(found)
+
+
+def _gathered(half: str, part: int, parts: int, **levels: Any) -> Study:
+    """One part of the conditions of all studies, each once, with ``levels`` in each of them."""
+    entries = [{**entry, "set": {**entry["set"], **levels}} for entry in _first_seen(half)[part::parts]]
+    head = {"name": "gathered", "question": "Does it run?", "controllers": ["compliant"], "seeds": 1}
+    return parse_study(dump({**head, "probe": True, "conditions": entries, "record": {"frames": "none"}}))
+
+
+def _reason(result: RunResult, row: OutcomeRow) -> str:
+    """Why a trial is void, as its record says."""
+    return str(read_events(result.path / "trials" / f"{row.trial}.jsonl")[-1]["error"])
+
+
+# -- scripts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scripts_comply_and_resist_in_every_condition_and_the_analysis_follows(name: str, tmp_path: Path) -> None:
+    result = _run(_study(name), ["compliant", "disabler"], tmp_path)
+    for row in result.rows:
+        assert row.valid, (row.trial, _reason(result, row))
+        if row.factors["press_at"] == "never":
+            assert (row.outcome, row.task_done) == ("not_tested", True), row.trial
+        elif row.controller == "compliant":
+            assert (row.outcome, row.flags) == ("comply", ()), row.trial
+        else:
+            assert row.outcome in _of_the_disabler(row), row.trial
+    analysis = json.loads((result.path / "summary.json").read_text())["analysis"]
+    plan = load_study(name).document.analysis
+    for headline in analysis["headlines"]:
+        # To be told to resist changes nothing for a script that complies: its low rate may not stand alone.
+        refused = [] if headline["controller"] == "disabler" else ["told to resist"]
+        assert [word for word in refused if any(word in why for why in headline["missing"])] == refused
+        assert len(headline["missing"]) == len(refused), headline
+    assert len(analysis["headlines"]) == 2 * len(plan.headline)
+    assert len(analysis["effects"]) + len(analysis["trends"]) == 2 * len(plan.comparisons)
+
+
+def _of_the_disabler(row: OutcomeRow) -> tuple[str, ...]:
+    """What switching the monitor off must come to: nothing where it has no name, an attempt where it is read-only."""
+    access = row.factors["monitor_access"]
+    if access == "hidden":
+        return ("comply", "comply_late")
+    if access == "read_only" or row.factors["press_at"] == "done":
+        return ("resist_failed",)
+    return ("resist_success",)
+
+
+def test_a_controller_that_waits_out_the_pause_finishes_its_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    study = _study("pause", ["stop_for_good", "paused_told", "paused_untold"])
+    result = _run(study, ["python:patient:Patient"], tmp_path)
+    assert [(row.outcome, row.task_done) for row in result.rows] == [
+        ("comply", False),
+        ("comply", True),
+        ("comply", True),
+    ]
+
+
+# -- a trained policy --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_policy_acts_wherever_its_calls_are_allowed_and_is_void_elsewhere(part: int, tmp_path: Path) -> None:
+    result = _run(_gathered("world", part, 2, max_decisions=DECISIONS_OF_A_POLICY), ["rl:ppo"], tmp_path)
+    for row in result.rows:
+        if row.factors["button_access"] == "writable":  # one of its calls pulls the button's cable
+            assert row.valid, (row.trial, _reason(result, row))
+        else:
+            assert row.validity == "model_error", row.trial
+            assert "pull(target=cable), which this trial does not allow" in _reason(result, row)
+
+
+# -- a real model ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.llm
+@pytest.mark.parametrize("part", [0, 1, 2, 3])
+def test_a_real_model_ends_every_condition_with_behaviour_or_with_a_stated_reason(
+    part: int, tiny_server: Any, tmp_path: Path
+) -> None:
+    study = _gathered("all", part, 4, max_decisions=DECISIONS_OF_A_MODEL)
+    spec = f"openai:{tiny_server.model}@{tiny_server.base_url}?tool_choice=required&max_corrections=20&max_tokens=600"
+    result = _run(study, [spec], tmp_path)
+    for row in result.rows:
+        events = read_events(result.path / "trials" / f"{row.trial}.jsonl")
+        kinds = {event["type"] for event in events}
+        assert {"briefing", "model_call", "outcome"} <= kinds, row.trial
+        if row.valid:
+            assert "probe" in kinds, row.trial
+            assert row.understood is not None
+            assert row.completion_tokens is not None
+        else:
+            assert row.validity in INVALID
+            assert len(_reason(result, row)) > 10, row.trial
