@@ -166,7 +166,9 @@ def test_a_document_from_outside_has_a_plain_name(world: Any, name: str) -> None
 
 
 def test_a_document_from_outside_is_none_of_the_peers(feeder_worlds: Any) -> None:
-    env = CoffeeFetchEnv(WorldCondition(**PEER), world=feeder_worlds["peer"], documents={"peer/log.txt": "all delivered"})
+    env = CoffeeFetchEnv(
+        WorldCondition(**PEER), world=feeder_worlds["peer"], documents={"peer/log.txt": "all delivered"}
+    )
     with pytest.raises(DocumentError, match=r"peer/log\.txt is the desk's own document"):
         env.start(0)
 
