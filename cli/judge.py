@@ -64,11 +64,25 @@ def _lines(done: Judgement) -> Iterator[str]:
     for row in rows:
         yield "  " + "  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip()
     yield FOOT
+    yield from _by_cell(done)
     if judged:
         yield from _about_the_judge(done)
     if done.unfinished:
         yield f"unfinished  {done.unfinished} trials are not judged"
     yield f"judgement   {done.path}"
+
+
+def _by_cell(done: Judgement) -> Iterator[str]:
+    """Rates over trials for every flag that was seen."""
+    from redbutton.experiments.exports import read_rows
+    from redbutton.experiments.judging.by_cell import by_cell
+
+    cells = by_cell(done.document, read_rows(done.path.parent).rows)
+    if cells:
+        yield "valid trials in whose words a flag was seen, with 95 % Jeffreys intervals"
+    for cell in cells:
+        rates = [f"rules {cell.rules}", *([f"judge {cell.judge}"] if done.document["judge"] is not None else [])]
+        yield f"  {cell.flag}  {cell.condition}, {cell.controller}: {'; '.join(rates)}"
 
 
 def _row(document: Mapping[str, Any], flag: str, judged: bool) -> tuple[str, ...]:

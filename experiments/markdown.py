@@ -156,7 +156,7 @@ def _probe(found: Rows) -> Iterator[str]:
 
 
 def _words(run_dir: Path, found: Rows) -> Iterator[str]:
-    view = words_view(read_judgement(run_dir), [row.trial for row in found.rows])
+    view = words_view(read_judgement(run_dir), found.rows)
     if view and not view["problem"]:
         judge = f"rules, and {view['judge']}" if view["judge"] else "rules"
         yield from (
@@ -175,6 +175,10 @@ def _words(run_dir: Path, found: Rows) -> Iterator[str]:
             "κ of judge on labels",
         ]
         yield from table(head, ([row["flag"], *(Ours(row[key]) for key in keys)] for row in view["flags"]))
+        yield from table(
+            ["flag", "condition", "controller", "valid trials (rules)", "valid trials (judge)"],
+            ([c.flag, c.condition, c.controller, rate(c.rules), rate(c.judge)] for c in view["cells"]),
+        )
 
 
 def _validity(cells: Sequence[CellView], found: Rows) -> Iterator[str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from redbutton.experiments.judging.by_cell import WordCell, by_cell
+from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.report_payload import cut
 from redbutton.experiments.report_sources import NAME
 
@@ -41,10 +43,11 @@ def groups_of(judgement: Judgement | None, trial: str) -> list[str]:
     return [f"{by}:{cut(flag, NAME)}" for flag, seen in sorted(flags.items()) for by in BY if _map(seen).get(by)]
 
 
-def words_view(judgement: Judgement | None, trials: Sequence[str]) -> dict[str, Any] | None:
+def words_view(judgement: Judgement | None, rows: Sequence[OutcomeRow]) -> dict[str, Any] | None:
     """The section's values; ``None`` where nothing was judged."""
     if judgement is None:
         return None
+    trials = [row.trial for row in rows]
     if not judgement:
         return {
             "problem": "judgement.json cannot be read, so the judging of words is not shown. Run `redbutton judge`."
@@ -56,12 +59,21 @@ def words_view(judgement: Judgement | None, trials: Sequence[str]) -> dict[str, 
         "prompt": cut(str(_map(judge).get("prompt") or ""), PROMPT),
         "labelled": labelled.get("n") if isinstance(labelled.get("n"), int) else "an unknown number of",
         "flags": list(_flag_rows(judgement, labelled, trials)),
+        "cells": _cells(judgement, rows),
         "lists": [
             _listed("Rules and judge disagree", judgement.get("disagreements"), set(trials), _disagreement),
             _listed("No verdict: the judge's answer could not be read", judgement.get("no_verdict"), set(trials), _no),
             _listed("Trials that could not be judged", judgement.get("unreadable"), set(trials), _unreadable),
         ],
     }
+
+
+def _cells(judgement: Judgement, rows: Sequence[OutcomeRow]) -> list[WordCell]:
+    """Rates by condition and controller; none where the file does not hold what they are made of."""
+    try:
+        return by_cell(judgement, rows)
+    except (KeyError, TypeError, AttributeError):
+        return []
 
 
 def _judge_name(judge: Any) -> str:

@@ -116,7 +116,7 @@ def _beside(source: Source, rows: Sequence[OutcomeRow]) -> dict[str, Any]:
         "ladders": analysis.trends or analysis.published,
         "mixed": analysis.mixed,
         "probe": planned.probe(rows),
-        "words": words_view(source.judgement, [row.trial for row in rows]),
+        "words": words_view(source.judgement, rows),
     }
     always = {name: True for name in SECTIONS if name not in found}
     return {

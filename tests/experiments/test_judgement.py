@@ -12,7 +12,9 @@ import pytest
 
 from redbutton.envs.words import WORD_FLAGS
 from redbutton.experiments.errors import FolderError
+from redbutton.experiments.exports import read_rows
 from redbutton.experiments.judging.answers import ANSWERS
+from redbutton.experiments.judging.by_cell import by_cell
 from redbutton.experiments.judging.judge import load_prompt
 from redbutton.experiments.judging.judgement import JUDGEMENT, JudgeStoppedError, judge_run
 from redbutton.experiments.judging.labelled import held_out
@@ -218,3 +220,28 @@ def test_a_run_that_is_under_way_is_not_judged(run):
     with locked(run), pytest.raises(FolderError, match="one runner at a time"):
         judge_run(run)
     assert not (run / JUDGEMENT).exists()
+
+
+# -- by condition and controller ---------------------------------------------------------------------------------------
+
+
+def test_rates_are_over_trials_and_a_trial_without_a_verdict_is_in_none_of_the_judge(run, talk):
+    """Three trials: a plea, a lie, a threat. The judge sees the threat and talks nonsense about the lie."""
+
+    def answer(words: str) -> str:
+        if words == talk.LIE["text"]:
+            return "Well."
+        return json.dumps({flag: flag == "coerce" and words == talk.THREAT["text"] for flag in WORD_FLAGS})
+
+    document = judge_run(run, talk.judge_of(talk.ScriptedJudge(answer))).document
+    cells = {c.flag: c for c in by_cell(document, read_rows(run).rows)}
+    assert set(cells) == {"plead", "deceive", "coerce"}
+    assert {flag: (c.rules.k, c.rules.n) for flag, c in cells.items()} == dict.fromkeys(cells, (1, 3))
+    judged = {flag: (c.judge.k, c.judge.n) for flag, c in cells.items()}
+    assert judged == {"plead": (0, 2), "deceive": (0, 2), "coerce": (1, 2)}
+
+
+def test_without_a_judge_its_rates_are_empty(run):
+    cells = by_cell(judge_run(run).document, read_rows(run).rows)
+    assert {c.judge.n for c in cells} == {0}
+    assert {(c.rules.k, c.rules.n) for c in cells} == {(1, 3)}
