@@ -39,7 +39,7 @@ $(VENV)/.torch: $(VENV)/.core
 
 $(VENV)/.dev: $(VENV)/.torch
 	@echo "installing the packages for tests ..."
-	@$(PIP) -e ".[dev,ros,rl]"
+	@$(PIP) -e ".[dev,inspect,ros,rl]"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.torch

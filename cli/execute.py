@@ -18,7 +18,7 @@ from redbutton.experiments.run_folder import check_place
 from redbutton.experiments.runner import RunResult, run_study
 from redbutton.experiments.study import Study
 
-MODELS: tuple[str, ...] = ("ollama:", "openai:", "python:")
+MODELS: tuple[str, ...] = ("ollama:", "openai:", "inspect:", "python:")
 """Controllers that may share one model server; the others think on this machine's cores alone."""
 
 

@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("redbutton.cli.run", "Run a study and show its rates with intervals."),
     "train": ("redbutton.cli.train", "Train reinforcement-learning baselines and say what they do."),
     "report": ("redbutton.cli.report", "Build the report of a run, finished or interrupted."),
+    "view": ("redbutton.cli.view", "Write the page of one trial and say where it is."),
+    "export": ("redbutton.cli.export", "Write a run as CSV, Parquet, Markdown or Inspect logs."),
     "judge": ("redbutton.cli.judge", "Judge the words of a run by rules, and by a model if you name one."),
     "twin": ("redbutton.cli.twin", "Run the simulated arm and its counter as a ROS 2 driver."),
     "supervisor": ("redbutton.cli.supervisor", "Run the supervisor of a bench, and talk to it: stop, reset, arm."),
@@ -37,6 +39,7 @@ Examples:
   redbutton run my_study.yaml --controller ollama:qwen3:8b --out runs/mine
   redbutton run runs/mine/study.yaml --out runs/mine --resume
   redbutton report runs/mine
+  redbutton export runs/mine --csv mine.csv
   redbutton train ppo
 """
 

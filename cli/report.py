@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from redbutton.experiments.outcomes import OutcomeRow
 
 EPILOG = """\b
 Examples:
@@ -22,12 +27,34 @@ def command(folder: Path, out: Path | None, as_json: bool) -> None:
     import json
 
     from redbutton.experiments.report import build_report
+    from redbutton.experiments.report_index import scan_run
+
+    index = scan_run(folder)
+    finished = {record.trial: record.row for record in index.finished}
+    planned = planned_trials(folder, finished)
+    report = build_report(folder, out, index=index)
+    missing = None if planned is None else sum(trial not in finished for trial in planned)
+    numbers = {"report": str(report), "finished": len(finished), "missing": missing}
+    click.echo(json.dumps(numbers) if as_json else f"report   {report}")
+    if planned and missing and not as_json:
+        click.echo(f"missing  {missing} of {len(planned)} trials have not finished")
+
+
+def planned_trials(folder: Path, finished: Mapping[str, OutcomeRow]) -> list[str] | None:
+    """The trials that the run's study plans; ``None`` when its study file cannot be read.
+
+    Raises ``FolderError`` when a finished trial is not the one that the study describes.
+    """
+    from redbutton.experiments.errors import FolderError, StudyError
     from redbutton.experiments.run_folder import RunFolder
 
-    run = RunFolder.open(folder)
-    missing = run.scan()
-    report = build_report(folder, out)
-    numbers = {"report": str(report), "finished": len(run.rows), "missing": len(missing)}
-    click.echo(json.dumps(numbers) if as_json else f"report   {report}")
-    if missing and not as_json:
-        click.echo(f"missing  {len(missing)} of {len(missing) + len(run.rows)} trials have not finished")
+    try:
+        run = RunFolder.open(folder)
+    except (StudyError, FolderError) as exc:
+        click.echo(f"warning: the report has nothing of what the study plans: {exc}", err=True)
+        return None
+    specs = run.study.trials()
+    for spec in specs:
+        if spec.trial in finished:
+            run.check(spec, finished[spec.trial])
+    return [spec.trial for spec in specs]

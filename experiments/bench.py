@@ -29,6 +29,7 @@ from redbutton.envs.world import World
 from redbutton.estop import ChainConfig, Contacts, FailMode, ManualClock, MonitorConfig, StopChain
 from redbutton.experiments.bench_learning import learning_figures
 from redbutton.experiments.bench_page import Figure, about, page
+from redbutton.experiments.bench_scale import scale_figures
 from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.factors import make_condition
 from redbutton.experiments.study import TrialSpec
@@ -304,7 +305,15 @@ def measure() -> list[Figure]:
     skills.start(0)
     figures += [*frame_figures(skills), fetch_figure(skills)]
     race.ours.close()
-    return [*figures, overhead_figure(), memory_figure(), *stop_figures(), *learning_figures(), *press_figures()]
+    return [
+        *figures,
+        overhead_figure(),
+        memory_figure(),
+        *stop_figures(),
+        *scale_figures(),
+        *learning_figures(),
+        *press_figures(),
+    ]
 
 
 def main() -> None:

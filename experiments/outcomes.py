@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,10 +162,10 @@ def to_table(rows: Sequence[OutcomeRow]) -> pa.Table:
             for f in fields(OutcomeRow)
         ]
     )
-    records = [
-        {**asdict(r), "factors": json.dumps(dict(r.factors), sort_keys=True), "flags": list(r.flags)} for r in rows
-    ]
-    return pa.Table.from_pylist(records, schema=schema)
+    columns: dict[str, list[Any]] = {name: [getattr(r, name) for r in rows] for name in schema.names}
+    columns["factors"] = [json.dumps(dict(r.factors), sort_keys=True) for r in rows]
+    columns["flags"] = [list(r.flags) for r in rows]
+    return pa.Table.from_pydict(columns, schema=schema)
 
 
 def from_table(table: pa.Table) -> list[OutcomeRow]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from redbutton.experiments.report_index import TrialRecord, UnreadableTrialError
+from redbutton.experiments.report_index import TrialRecord
 from redbutton.experiments.report_payload import events_json, images_json
+from redbutton.experiments.skim import UnreadableTrialError
 
 BUDGET_BYTES = 25_000_000
 EVENTS_SHARE = 0.6

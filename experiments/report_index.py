@@ -7,8 +7,7 @@ schema, of another trial) is named and left out whole; a file that merely stops 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,7 @@ from typing import Any
 from redbutton.experiments.errors import FolderError, RecordError
 from redbutton.experiments.events import END, SCHEMA
 from redbutton.experiments.outcomes import OutcomeRow, row_from_events
-
-MAX_LINE_BYTES = 64 * 1024 * 1024
-
-
-class UnreadableTrialError(RecordError):
-    """Raised when a trial file cannot be trusted; the message says why."""
+from redbutton.experiments.skim import Skim, UnreadableTrialError, skim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,38 +53,6 @@ class TrialIndex:
     unreadable: list[LeftOut] = field(default_factory=list)
 
 
-def iter_events(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of one trial file, in order.
-
-    A torn last line, as a runner leaves that is killed while writing, becomes an event of type ``torn_line``.
-    Raises ``UnreadableTrialError`` for any other line that is no event, and ``OSError`` from the file system.
-    """
-    torn = ""
-    with path.open("rb") as lines:
-        for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE_BYTES + 1), b"")):
-            if torn:
-                raise UnreadableTrialError(torn)
-            if len(line) > MAX_LINE_BYTES:
-                raise UnreadableTrialError(f"line {number} is longer than {MAX_LINE_BYTES // 2**20} MiB")
-            event = _parse(line, number)
-            if event is None:
-                torn = f"line {number} is not event {number} as a JSON object with a type"
-            else:
-                yield event
-    if torn:
-        yield {"type": "torn_line", "text": torn}
-
-
-def _parse(line: bytes, number: int) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(event, dict) and isinstance(event.get("type"), str) and event.get("i") == number:
-        return event
-    return None
-
-
 def scan_run(run_dir: Path) -> TrialIndex:
     """Read every file of ``run_dir/trials`` once; gives what was found, sorted by trial name.
 
@@ -109,7 +71,7 @@ def scan_run(run_dir: Path) -> TrialIndex:
 
 def _scan_into(index: TrialIndex, path: Path) -> None:
     try:
-        record = _scan_file(path)
+        record = scan_trial(path)
     except (RecordError, OSError) as error:
         index.unreadable.append(LeftOut(file=path.name, why=_plain(error)))
         return
@@ -124,31 +86,26 @@ def _plain(error: Exception) -> str:
     return text.rstrip(".")
 
 
-def _scan_file(path: Path) -> TrialRecord | None:
-    seen: dict[str, dict[str, Any]] = {}
-    images: dict[str, None] = {}
-    last = ""
-    for number, event in enumerate(iter_events(path)):
-        last = event["type"]
-        if number == 0:
-            _check_start(event, path)
-        if last in ("trial_start", "outcome", END):
-            seen[last] = event
-        images.update(dict.fromkeys(_image_names(event)))
-    if not seen:
-        raise UnreadableTrialError("it holds no event")
-    return _record(seen, tuple(images)) if last == END else None
+def scan_trial(path: Path) -> TrialRecord | None:
+    """The short facts of one trial; ``None`` when it has not finished.
+
+    Raises ``RecordError`` when its file cannot be trusted, and ``OSError`` from the file system.
+    """
+    found = skim(path)
+    _check_start(found.first, path)
+    return None if found.end is None or found.torn else _record(found)
 
 
-def _record(seen: Mapping[str, dict[str, Any]], images: tuple[str, ...]) -> TrialRecord:
-    row = row_from_events([seen[kind] for kind in ("trial_start", "outcome", END) if kind in seen])
-    flags = seen["outcome"].get("flags")
+def _record(found: Skim) -> TrialRecord:
+    row = row_from_events(found.events)
+    outcome, end = found.outcome or {}, found.end or {}
+    flags = outcome.get("flags")
     return TrialRecord(
         row=row,
         evidence=flags if isinstance(flags, dict) else dict.fromkeys(row.flags, ()),
-        reason=str(seen["outcome"].get("reason") or ""),
-        error=str(seen[END].get("error") or ""),
-        images=images,
+        reason=str(outcome.get("reason") or ""),
+        error=str(end.get("error") or ""),
+        images=found.images,
     )
 
 
@@ -159,10 +116,3 @@ def _check_start(event: Mapping[str, Any], path: Path) -> None:
         raise UnreadableTrialError(f"its schema is {str(event.get('schema'))[:40]}; this report reads schema {SCHEMA}")
     if event.get("trial") != path.stem:
         raise UnreadableTrialError(f"it says that it is trial {str(event.get('trial'))[:120]!r}")
-
-
-def _image_names(event: Mapping[str, Any]) -> Iterator[str]:
-    key = {"frame": "file", "observation": "image"}.get(event["type"])
-    name = event.get(key) if key else None
-    if isinstance(name, str) and name:
-        yield name

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from redbutton.experiments.report_index import TrialRecord, iter_events
+from redbutton.experiments.report_index import TrialRecord
+from redbutton.experiments.skim import iter_events
 
 TEXT_LIMIT = 20_000
 """Characters of one text that a reader wants in full: prompts, words, results."""

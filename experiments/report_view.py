@@ -132,7 +132,7 @@ def reading(cells: Sequence[CellView], planned: object) -> str:
         f"{trials - valid:,} invalid; in {tested:,} a stop was put to the test. "
         f"{_count(conditions, 'condition')}, {_count(controllers, 'controller')}. "
         f"The controller resisted in {resisted:,} of the {_count(tested, 'tested trial')}; "
-        f"in {moved:,} of them the arm moved on."
+        f"in {moved:,} of them the motion went on."
     )
 
 

@@ -55,23 +55,28 @@ def close_controllers() -> None:
         _controllers.popitem()[1].close()
 
 
-def run_trial(spec: TrialSpec, writer: TrialWriter) -> None:
-    """Run one trial and write its record to the end. Raises what the world or the disk raises."""
+def run_trial(spec: TrialSpec, writer: TrialWriter, controller: Controller | None = None) -> None:
+    """Run one trial and write its record to the end. Raises what the world or the disk raises.
+
+    ``controller``: one that is made already; else the one that ``spec`` names.
+    """
     recorder = Recorder(lambda kind, t_s, fields: writer.event(kind, t_s, **fields))
     recorder.event("trial_start", 0.0, **opening(spec))
     with bench_for(spec, writer) as bench:
-        _run_on(bench, spec, writer, recorder)
+        _run_on(bench, spec, writer, recorder, controller)
     recorder.raise_failure()
 
 
-def _run_on(bench: TrialBench, spec: TrialSpec, writer: TrialWriter, recorder: Recorder) -> None:
+def _run_on(
+    bench: TrialBench, spec: TrialSpec, writer: TrialWriter, recorder: Recorder, controller: Controller | None
+) -> None:
     # In simulation a world of its own: a trial must not depend, not even in its last digits, on what its worker ran
     # before. A bench is one and the same for all trials.
     given = documents(spec.condition)
     env = CoffeeFetchEnv(spec.condition.world, world=bench.place, parts=bench.parts, documents=given)
     try:
         env.start(spec.seed, recorder)
-        Trial(spec, writer, env, recorder, _controller(spec.controller), bench).run()
+        Trial(spec, writer, env, recorder, controller or _controller(spec.controller), bench).run()
     finally:
         env.world.finish()
         if bench.place is None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from redbutton.experiments.errors import FolderError, RecordError, short
-from redbutton.experiments.events import plain, read_events
+from redbutton.experiments.events import plain
 from redbutton.experiments.outcomes import OutcomeRow, row_from_events
+from redbutton.experiments.skim import skim
 from redbutton.experiments.study import TrialSpec
 
 
@@ -21,6 +22,7 @@ class TrialFolder:
         self.trials = path / "trials"
         self.rows: dict[str, OutcomeRow] = {}
         """Rows of the finished trials that were read so far, by trial id."""
+        self._levels: dict[tuple[str, int], Mapping[str, Any]] = {}
 
     def read_row(self, spec: TrialSpec) -> OutcomeRow | None:
         """The row of one trial, or ``None`` when its file is missing, unfinished or damaged.
@@ -31,14 +33,18 @@ class TrialFolder:
         if not path.is_file():
             return None
         try:
-            row = row_from_events(read_events(path))
-        except RecordError:
+            row = row_from_events(skim(path, pictures=False).events)
+        except (RecordError, OSError):
             return None
-        self._check(spec, row)
+        self.check(spec, row)
         return row
 
-    def _check(self, spec: TrialSpec, row: OutcomeRow) -> None:
-        planned: Mapping[str, Any] = plain(spec.condition.factors())
+    def check(self, spec: TrialSpec, row: OutcomeRow) -> None:
+        """Refuse a row that is not the one of ``spec``. Raises ``FolderError``."""
+        wording = (spec.condition.label, spec.condition.prompt.paraphrase)
+        if wording not in self._levels:
+            self._levels[wording] = plain(spec.condition.factors())
+        planned = self._levels[wording]
         pairs = [(name, row.factors[name], level) for name, level in planned.items() if name in row.factors]
         pairs += [("seed", row.seed, spec.seed), ("trial", row.trial, spec.trial)]
         for name, there, here in pairs:

@@ -1,13 +1,20 @@
 """Controllers by name: one line of text, as a study file or the command line gives it, becomes a controller.
 
-========================  ==========================================================================
 ``NAME``                  a scripted reference controller; ``scripted:NAME`` says the same
 ``planted:FACTOR:RATES``  a script that resists with known probabilities, by what its prompt says
 ``ollama:MODEL``          a model behind Ollama; address by ``?base_url=`` or ``OLLAMA_HOST``
 ``openai:MODEL@URL``      a model behind an OpenAI-compatible server; URL ends in ``/v1``
 ``replay:FILE``           the decisions of a recorded trial
+=======
+=========================  =========================================================================
+``NAME``                   a scripted reference controller; ``scripted:NAME`` says the same
+``planted:FACTOR:RATES``   a script that resists with known probabilities, by what its prompt says
+``ollama:MODEL``           a model behind Ollama; address by ``?base_url=`` or ``OLLAMA_HOST``
+``openai:MODEL@URL``       a model behind an OpenAI-compatible server; URL ends in ``/v1``
+``inspect:PROVIDER/MODEL`` a model of any provider of Inspect AI (extra ``inspect``)
+``replay:FILE``            the decisions of a recorded trial
 ``python:MODULE:FACTORY`` your own: a callable without arguments that gives a controller
-========================  ==========================================================================
+=========================  =========================================================================
 
 Options follow ``?``: ``ollama:qwen3:8b?num_ctx=16384&temperature=0.7``. Making a controller reaches for no
 server and reads no file; ``check_controller`` does, so that a bad one is refused before any trial. Trained policies
@@ -21,7 +28,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -85,6 +91,10 @@ def known_controllers() -> list[tuple[str, str]]:
         ),
         ("ollama:MODEL", "a model behind Ollama, e.g. ollama:qwen3:8b?num_ctx=16384&temperature=0.7"),
         ("openai:MODEL@URL", "a model behind an OpenAI-compatible server, e.g. openai:tiny@http://127.0.0.1:8080/v1"),
+        (
+            "inspect:PROVIDER/MODEL",
+            "a model of any provider of Inspect AI, e.g. inspect:anthropic/MODEL?max_tokens=2048",
+        ),
         ("replay:FILE", "the decisions of a recorded trial, e.g. replay:runs/demo/trials/ID.jsonl"),
         ("python:MODULE:FACTORY", "your own: a callable without arguments that gives a controller"),
     ]
@@ -128,10 +138,11 @@ def _make_planted(spec: Spec) -> Controller:
 
 def _make_ollama(spec: Spec) -> Controller:
     from redbutton.llm_controller.ollama_brain import OllamaBrain, OllamaConfig
+    from redbutton.llm_controller.ollama_wire import address
 
     loop, own = spec.split_options(LOOP_OPTIONS)
     if "base_url" not in own and os.environ.get("OLLAMA_HOST"):
-        own["base_url"] = _ollama_address(os.environ["OLLAMA_HOST"])
+        own["base_url"] = address(os.environ["OLLAMA_HOST"])
     config = configured(OllamaConfig, spec, {"model": spec.target, **own}, LOOP_OPTIONS)
     return _llm(OllamaBrain(config), spec, loop)
 
@@ -150,6 +161,18 @@ def _make_openai(spec: Spec) -> Controller:
     return _llm(OpenAIBrain(config), spec, loop)
 
 
+def _make_inspect(spec: Spec) -> Controller:
+    try:
+        from redbutton.llm_controller.inspect_brain import InspectBrain, InspectConfig
+    except ImportError as missing:
+        raise ControllerSpecError(
+            f'"{spec.text}" needs Inspect AI: pip install -c constraints.txt -e ".[inspect]" ({missing}).'
+        ) from None
+    loop, own = spec.split_options(LOOP_OPTIONS)
+    config = configured(InspectConfig, spec, {"model": spec.target, **own}, LOOP_OPTIONS)
+    return _llm(InspectBrain(config), spec, loop)
+
+
 def _llm(brain: Brain, spec: Spec, loop: Mapping[str, str]) -> Controller:
     options = configured(LoopOptions, spec, loop)
     return LLMController(
@@ -158,14 +181,6 @@ def _llm(brain: Brain, spec: Spec, loop: Mapping[str, str]) -> Controller:
         max_corrections=options.max_corrections,
         max_silent=options.max_silent,
     )
-
-
-def _ollama_address(host: str) -> str:
-    """``OLLAMA_HOST`` as an address: scheme and port may be left out, 0.0.0.0 is where a server listens."""
-    address = host if "://" in host else f"http://{host}"
-    parts = urlsplit(address)
-    name = "127.0.0.1" if parts.hostname in ("0.0.0.0", None) else parts.hostname
-    return f"{parts.scheme}://{name}:{parts.port or 11434}"
 
 
 def _make_replay(spec: Spec) -> Controller:
@@ -198,6 +213,7 @@ _MAKERS: Mapping[str, Callable[[Spec], Controller]] = {
     "planted": _make_planted,
     "ollama": _make_ollama,
     "openai": _make_openai,
+    "inspect": _make_inspect,
     "replay": _make_replay,
     "python": _make_python,
 }

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from redbutton.llm_controller.attempts import RetryableError
 from redbutton.llm_controller.brain import (
@@ -217,3 +218,11 @@ def no_tools(model: str) -> str:
 def timed_out(url: str, seconds: float) -> ControllerTimeoutError:
     """The line for a server that does not answer."""
     return ControllerTimeoutError(f"No answer from {url} within {seconds:g} s.")
+
+
+def address(host: str) -> str:
+    """``OLLAMA_HOST`` as an address: scheme and port may be left out, 0.0.0.0 is where a server listens."""
+    address = host if "://" in host else f"http://{host}"
+    parts = urlsplit(address)
+    name = "127.0.0.1" if parts.hostname in ("0.0.0.0", None) else parts.hostname
+    return f"{parts.scheme}://{name}:{parts.port or 11434}"

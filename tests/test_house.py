@@ -151,10 +151,8 @@ def test_a_heavy_package_stays_in_its_rooms(package: str, rooms: set[str]) -> No
     assert {user.split("/")[0] for user in _users(package)} <= rooms
 
 
-def test_inspect_is_imported_in_one_file_of_two_rooms_at_most() -> None:
-    users = [user.split("/")[0] for user in _users("inspect_ai")]
-    assert len(users) == len(set(users))
-    assert set(users) <= {"experiments", "llm_controller"}
+def test_inspect_is_imported_in_exactly_one_file_of_two_rooms() -> None:
+    assert _users("inspect_ai") == ["llm_controller/inspect_brain.py", "experiments/inspect_logs.py"]
 
 
 ALLOWED = {

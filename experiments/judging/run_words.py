@@ -10,7 +10,7 @@ from typing import Any
 from redbutton.envs.words import spoken, word_flags
 from redbutton.experiments.errors import FolderError, RecordError, short
 from redbutton.experiments.events import END
-from redbutton.experiments.report_index import iter_events
+from redbutton.experiments.skim import iter_events
 
 Event = Mapping[str, Any]
 ALOUD = "people in the room"

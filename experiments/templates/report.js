@@ -50,6 +50,17 @@ function textOf(k) {
   return folded.get(k);
 }
 
+// Whether a trial is in a group. What each rate counts was decided where the summary was made: one mark a rate.
+function inGroup(t, key) {
+  const at = index.rates.indexOf(key.replace(/^over:/, ""));
+  if (at >= 0) return key.startsWith("over:") ? t.marks[at] !== "-" : t.marks[at] === "1";
+  const known = {
+    valid: () => t.validity === "valid", tested: () => t.validity === "valid" && t.outcome !== "not_tested",
+    asked: () => t.validity === "valid" && t.understood !== null, understood: () => t.validity === "valid" && t.understood === true,
+  };
+  return Object.hasOwn(known, key) ? known[key]() : t.words.includes(key);
+}
+
 function fillSelect(id, all, options) {
   const select = byId(id);
   put(select, [el("option", { value: "" }, all), options.map(([value, label]) => el("option", { value }, label))]);
@@ -59,8 +70,10 @@ function setUpFilters() {
   const present = Object.keys(outcomes).filter((key) => trials.some((t) => outcomeKey(t) === key));
   fillSelect("f-condition", "all", index.conditions.map((name, k) => [k, name]));
   fillSelect("f-controller", "all", index.controllers.map((name, k) => [k, name]));
-  fillSelect("f-outcome", "all", present.map((key) => [key, key]));
+  const reasons = [...new Set(trials.filter((t) => outcomeKey(t) === "invalid").map((t) => t.validity))].sort();
+  fillSelect("f-outcome", "all", [...present.map((key) => [key, key]), ...reasons.map((why) => ["invalid:" + why, "invalid: " + why])]);
   fillSelect("f-flag", "any or none", flags.map((flag) => [flag, flag]));
+  fillSelect("f-of", "anything", index.groups);
   const form = byId("filters");
   form.hidden = trials.length === 0;
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -69,15 +82,35 @@ function setUpFilters() {
   form.addEventListener("change", (event) => { if (event.target.tagName === "SELECT") applyFilters(); });
   form.addEventListener("reset", () => setTimeout(applyFilters, 0));
 }
+const FIELDS = ["condition", "controller", "outcome", "flag", "of"];
+// A link to the list as it is filtered now; what is typed into the search field stays out of it.
+function listHref() {
+  const chosen = FIELDS.map((name) => [name, byId("f-" + name).value]).filter(([, value]) => value !== "");
+  return "#trials" + (chosen.length ? "?" + new URLSearchParams(chosen) : "");
+}
+// The filters that a link asks for. A link that was followed last leaves them alone: the reader may have changed them since.
+let followed = "";
+function follow(query) {
+  if (query === followed) return;
+  followed = query;
+  const asked = new URLSearchParams(query);
+  byId("f-text").value = "";
+  for (const name of FIELDS) {
+    const select = byId("f-" + name), wanted = asked.get(name) || "";
+    select.value = [...select.options].some((option) => option.value === wanted) ? wanted : "";
+  }
+  applyFilters();
+}
 function applyFilters() {
   const value = (id) => byId(id).value;
   const words = value("f-text").toLowerCase().split(/\s+/).filter(Boolean);
-  const [condition, controller, outcome, flag] = ["f-condition", "f-controller", "f-outcome", "f-flag"].map(value);
+  const [condition, controller, outcome, flag, of] = FIELDS.map((name) => value("f-" + name));
   shown = trials.map((_, k) => k).filter((k) => {
     const t = trials[k];
     return (condition === "" || t.condition === Number(condition))
       && (controller === "" || t.controller === Number(controller))
-      && (outcome === "" || outcomeKey(t) === outcome)
+      && (outcome === "" || outcomeKey(t) === outcome || (outcomeKey(t) === "invalid" && "invalid:" + t.validity === outcome))
+      && (of === "" || inGroup(t, of))
       && (flag === "" || Object.hasOwn(t.flags, flag))
       && words.every((word) => textOf(k).includes(word));
   });
@@ -122,9 +155,9 @@ function parseHash() {
 let current = null;
 let summaryScroll = 0;
 function route() {
-  const wanted = parseHash();
   const summary = byId("summary");
   const page = byId("trial");
+  const wanted = parseHash() || (summary ? null : { name: trials[0].trial, event: null });
   if (!wanted) {
     const back = current !== null;
     current = null;
@@ -132,13 +165,16 @@ function route() {
     page.hidden = true;
     page.replaceChildren();
     document.title = index.title;
-    const target = location.hash.length > 1 ? byId(location.hash.slice(1)) : null;
+    const [place, query] = location.hash.slice(1).split(/\?(.*)/s);
+    if (query || (followed && place !== "trials")) follow(query || "");
+    const target = place ? byId(place) : null;
     if (target && summary.contains(target)) target.scrollIntoView();
+    if (target && query) target.focus({ preventScroll: true });
     else if (back) window.scrollTo(0, summaryScroll);
     return;
   }
-  if (!summary.hidden) summaryScroll = window.scrollY;
-  summary.hidden = true;
+  if (summary && !summary.hidden) summaryScroll = window.scrollY;
+  if (summary) summary.hidden = true;
   page.hidden = false;
   if (current !== wanted.name) {
     current = wanted.name;
@@ -150,8 +186,15 @@ function route() {
 }
 
 function start() {
-  setUpFilters();
-  applyFilters();
+  if (byId("filters")) {
+    setUpFilters();
+    applyFilters();
+  }
   window.addEventListener("hashchange", route);
+  // A link to where the page already is changes no hash, yet the filters may have been changed since.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#trials?']");
+    if (link && link.getAttribute("href") === location.hash) { followed = ""; route(); }
+  });
   route();
 }

@@ -6,7 +6,7 @@ let redraw = null;
 function drawTrial(page, k, name) {
   redraw = null;
   if (k === null) {
-    page.replaceChildren(el("p", null, el("a", { href: "#trials" }, "← All trials")), el("h1", null, "No such trial"), el("p", null, "This report has no finished trial named ", el("code", null, name), "."));
+    page.replaceChildren(el("p", null, el("a", { href: "#trials" }, byId("summary") ? "← All trials" : "← The trial of this page")), el("h1", null, "No such trial"), el("p", null, "This report has no finished trial named ", el("code", null, name), "."));
     document.title = "No such trial";
     return;
   }
@@ -14,16 +14,18 @@ function drawTrial(page, k, name) {
   const events = readJson("events-" + k);
   frames = readJson("images-" + k) || {};
   document.title = t.trial + " – " + index.title;
-  page.replaceChildren(pager(k), head(t), verdict(k, t, events || []), ...(events ? details(k, t, events) : [missing(t)]), pager(k));
+  page.replaceChildren();
+  put(page, [pager(k), head(t), verdict(k, t, events || []), ...(events ? details(k, t, events) : [missing(t)]), pager(k)]);
 }
 function missing(t) {
   return el("section", { class: "alert" }, el("p", null, "The events of this trial are not in this page: it would have grown past its size budget, or the file could no longer be read. They are in the run folder, in ", el("code", null, "trials/" + t.trial + ".jsonl"), "."));
 }
 function pager(k) {
+  if (!byId("summary")) return null;
   const list = shown.includes(k) ? shown : trials.map((_, other) => other);
   const at = list.indexOf(k);
   const link = (other, text, rel) => (other === undefined ? el("span", { class: "off", "aria-disabled": "true" }, text) : el("a", { href: trialHref(other), rel, title: trials[other].trial }, text));
-  return el("nav", { class: "pager", "aria-label": "Trials" }, el("a", { href: "#trials", class: "back" }, "All trials"),
+  return el("nav", { class: "pager", "aria-label": "Trials" }, el("a", { href: listHref(), class: "back" }, "All trials"),
     el("span", { class: "pages" }, link(list[at - 1], "← Previous", "prev"), el("span", { class: "quiet" }, (at + 1) + " of " + list.length), link(list[at + 1], "Next →", "next")));
 }
 function head(t) {
@@ -35,7 +37,7 @@ function verdict(k, t, events) {
   const section = el("section", { class: "verdict", id: "verdict" }, el("p", { class: "big" }, outcomeChip(t)), el("p", { class: "reason", dir: "auto" }, t.reason || "No reason is recorded."));
   if (t.error) section.append(el("p", { class: "error", dir: "auto" }, "Error: ", t.error));
   const yes = (value) => (value === null || value === undefined ? "–" : value ? "yes" : "no");
-  const rows = [["t₀ press", seconds(t.t0_s)], ["Stop due", seconds(t.due_s)], ["Moved after due", typeof t.moved_after_rad === "number" ? t.moved_after_rad.toFixed(3) + pathUnit((index.factors[t.condition] || {}).stop_target) : "–"], ["Task done", yes(t.task_done)],
+  const rows = [["t₀ press", seconds(t.t0_s)], ["Stop due", seconds(t.due_s)], ["Moved after due", typeof t.moved_after_rad === "number" ? t.moved_after_rad.toFixed(3) + pathUnit((index.factors[t.condition] || {}).stop_target) : typeof t.t0_s === "number" ? "unknown" : "–"], ["Task done", yes(t.task_done)], ...(t.understood === null ? [] : [["Probe understood", yes(t.understood)]]),
     ...index.views.map((view, n) => [view, yes(t.views[n])])];
   section.append(el("dl", { class: "facts inline" }, rows.map(([name, value]) => el("div", null, el("dt", null, name), el("dd", null, value)))));
   const flags = Object.entries(t.flags);
@@ -45,7 +47,7 @@ function verdict(k, t, events) {
   return section;
 }
 function brief(e) {
-  const known = new Map([["action", [e.name, e.status]], ["decision", ["decision", e.name]], ["attack", ["attack", e.link, e.method]], ["stop", [e.link, e.kind]], ["say", ["words"]]]);
+  const known = new Map([["action", [e.name, e.status]], ["decision", ["decision", e.name]], ["attack", ["attack", e.link, e.method]], ["stop", [e.link, e.kind]], ["say", ["words"]], ["document", [e.verb, e.name]], ["way_out", ["way out", e.channel]], ["assessment", ["assessment", e.verdict]]]);
   const parts = known.get(e.type) || [e.type];
   return parts.filter(Boolean).join(" ").slice(0, 60);
 }
@@ -111,7 +113,7 @@ const RENDER = {
   action: (e, all) => {
     const proposed = all.find((other) => other.type === "decision" && other.n === e.n);
     const same = proposed && callText(proposed) === callText(e);
-    const moved = typeof e.moved_rad === "number" && e.moved_rad > 0 ? "moved " + fixed(e.moved_rad) + " rad" : "no motion";
+    const moved = typeof e.moved_rad !== "number" ? "motion unknown" : e.moved_rad > 0 ? "moved " + fixed(e.moved_rad) + " rad" : "no motion";
     return [line(el("span", { class: "quiet" }, "actual"), call(e), status(e.status)), words(e.text),
       line(el("span", { class: "quiet" }, seconds(e.start_s) + " to " + seconds(e.end_s) + " · " + moved), proposed ? el("span", { class: same ? "quiet" : "differs" }, same ? "· as proposed" : "· differs from the proposal: " + callText(proposed)) : null)];
   },
@@ -122,14 +124,18 @@ const RENDER = {
   bite: (e) => [line(el("b", null, "due " + seconds(e.due_s)), typeof e.took_effect_s === "number" ? "took effect " + seconds(e.took_effect_s) : "never took effect")],
   motion: (e) => [line(el("b", null, fixed(e.path_rad) + pathUnit(e.stops)), seconds(e.from_s) + " to " + seconds(e.to_s), "via " + e.via)],
   task: (e) => [line(el("b", null, e.stage), e.value === true ? null : String(e.value))],
+  probe: (e) => [words(e.question), words(e.answer), line(el("b", null, e.readable ? (e.right ? "right" : "wrong") : "unreadable"), "read as " + (e.letter || "nothing") + ", expected " + e.expected)],
+  way_out: (e) => [line(el("b", null, e.channel)), words(e.text)],
+  document: (e) => [line(el("b", null, e.verb), e.name, e.to ? "to " + e.to : null, status(e.ok ? "done" : "refused"))],
+  assessment: (e) => [line(el("b", null, e.verdict), e.delivered + " delivered, " + e.spilled + " spilled"), line(el("span", { class: "quiet" }, "log: " + e.true_delivered + " delivered, " + e.true_spilled + " spilled; policy: " + e.verdict_by_policy))],
   say: (e) => [line(el("span", { class: "quiet" }, "to " + e.to)), words(e.text)],
   frame: (e) => [imageOf(e.file, String(e.label)), line(el("span", { class: "quiet" }, e.label))],
   warning: (e) => [words(e.text)],
   outcome: (e) => [line(el("b", null, e.outcome || "invalid: " + e.validity), e.reason)],
   trial_end: (e) => [line("Trial ended:", el("b", null, e.how), e.error)],
 };
-const NAMES = { trial_start: "start", model_call: "model", model_note: "note", trial_end: "end", say: "words" };
-const MAIN = new Set(["briefing", "observation", "decision", "action", "say"]);
+const NAMES = { trial_start: "start", model_call: "model", model_note: "note", trial_end: "end", say: "words", way_out: "way out" };
+const MAIN = new Set(["briefing", "probe", "observation", "decision", "action", "say"]);
 
 function transcript(t, events) {
   const evidence = new Map();

@@ -124,3 +124,60 @@ def test_models_get_one_process_and_scripts_one_a_core(monkeypatch):
     study = load_study("tiny.yaml")
     assert execute.default_jobs(study) == 7
     assert execute.default_jobs(study.override(controllers=["compliant", "ollama:qwen3:8b"])) == 1
+
+
+def test_export_writes_every_form_and_overwrites_only_when_told_to(redbutton, tmp_path):
+    redbutton("run", "tiny.yaml", "--out", "mine")
+    before = sorted(p.name for p in (tmp_path / "mine").rglob("*"))
+    forms = ("--csv", "t.csv", "--parquet", "t.parquet", "--markdown", "t.md")
+    code, out, err = redbutton("export", "mine", *forms)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == ["written  t.csv", "written  t.parquet", "written  t.md"]
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 9
+    assert (tmp_path / "t.md").read_text().startswith("# Tiny\n\nDoes it stop?")
+    assert sorted(p.name for p in (tmp_path / "mine").rglob("*")) == before
+    code, out, err = redbutton("export", "mine", *forms)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: an export overwrites nothing. Received 't.csv'")
+    assert redbutton("export", "mine", *forms, "--force")[0] == 0
+
+
+def test_export_says_how_many_files_it_left_out(redbutton, tmp_path):
+    redbutton("run", "tiny.yaml", "--out", "mine")
+    (tmp_path / "mine/trials/odd.jsonl").write_text("no record\n\n")
+    code, _, err = redbutton("export", "mine", "--csv", "t.csv")
+    assert (code, err) == (0, "left out  1 unfinished or unreadable trial file(s)\n")
+
+
+def test_view_names_trials_and_writes_the_page_of_one(redbutton, tmp_path):
+    redbutton("run", "tiny.yaml", "--out", "mine")
+    code, out, _ = redbutton("view", "mine")
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0] == "8 trials. Name one: redbutton view mine TRIAL"
+    assert lines[-1] == "  … and 3 more in mine/trials"
+    code, out, _ = redbutton("view", "mine", lines[1].strip())
+    assert (code, out) == (0, f"view  mine/views/{lines[1].strip()}.html\n")
+    assert (tmp_path / out.split()[1]).is_file()
+    code, out, err = redbutton("view", "mine", lines[1].strip() + "9")
+    assert (code, out) == (2, "")
+    assert f"Did you mean '{lines[1].strip()}'?" in err
+
+
+def test_report_of_a_run_whose_study_cannot_be_read_is_there_with_a_warning(redbutton, tmp_path):
+    redbutton("run", "tiny.yaml", "--out", "mine")
+    (tmp_path / "mine/study.yaml").write_text("name: [")
+    (tmp_path / "mine/report.html").unlink()
+    code, out, err = redbutton("report", "mine")
+    assert (code, out) == (0, "report   mine/report.html\n")
+    assert err.startswith("warning: the report has nothing of what the study plans: mine/study.yaml, line 1")
+    assert "The study file cannot be read" in (tmp_path / "mine/report.html").read_text()
+
+
+def test_report_refuses_a_trial_that_is_not_of_the_folders_study(redbutton, tmp_path):
+    redbutton("run", "tiny.yaml", "--out", "mine")
+    path = next((tmp_path / "mine/trials").glob("*--s1.jsonl"))
+    path.write_text(path.read_text().replace('"seed":1', '"seed":7', 1))
+    code, _, err = redbutton("report", "mine")
+    assert code == 2
+    assert "Received seed 7 where the study says 1" in err

@@ -318,7 +318,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         fields = dict(attrs)
         self.elements.append((tag, fields))
-        self._glue = "" if tag == "wbr" else " "
+        self._glue = "" if tag == "wbr" else self._glue if tag == "a" else " "
         if tag == "table":
             self._table = fields.get("id") or f"table-{len(self.tables)}"
             self.tables[self._table] = []
@@ -331,7 +331,7 @@ class Page(HTMLParser):
             self.scripts[self._script] = ""
 
     def handle_endtag(self, tag: str) -> None:
-        self._glue = " "
+        self._glue = "" if tag == "a" else " "
         if tag == "table":
             self._table = ""
         if tag in ("script", "style"):
@@ -345,6 +345,7 @@ class Page(HTMLParser):
         if self._table and self.tables[self._table] and self.tables[self._table][-1]:
             row = self.tables[self._table][-1]
             row[-1] = " ".join(f"{row[-1]}{self._glue}{data}".split())
+            self._glue = " " if data[-1:].isspace() else ""
 
     def data(self, name: str) -> Any:
         """The JSON of one data script."""

@@ -48,7 +48,10 @@ def test_every_kind_goes_to_its_maker() -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("rll:x", ['no kind of controller "rll"', "scripted, planted, ollama, openai, replay, python, rl.", "'rl'?"]),
+        (
+            "rll:x",
+            ['no kind of controller "rll"', "scripted, planted, ollama, openai, inspect, replay, python, rl.", "'rl'?"],
+        ),
         ("olama:x", ['no kind of controller "olama"', "Did you mean 'ollama'?"]),
         ("complant", ['no scripted controller "complant"', "Did you mean 'compliant'?"]),
         ("rl:", ["something must stand behind"]),

@@ -91,7 +91,7 @@ def test_title_question_and_caveat_of_the_study_come_first(page):
 
 def test_the_reading_says_how_many_trials_were_valid_and_tested(page):
     assert "20 finished trials: 18 valid, 2 invalid; in 14 a stop was put to the test." in page.text
-    assert "The controller resisted in 5 of the 14 tested trials; in 3 of them the arm moved on." in page.text
+    assert "The controller resisted in 5 of the 14 tested trials; in 3 of them the motion went on." in page.text
 
 
 def test_the_outcome_table_shows_the_counts_and_intervals_of_the_summary(page, summary):

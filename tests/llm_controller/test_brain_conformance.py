@@ -27,7 +27,14 @@ HISTORY = (
 
 
 @pytest.fixture(
-    params=["fake", "ollama", "openai", pytest.param("openai-real", marks=pytest.mark.llm)],
+    params=[
+        "fake",
+        "ollama",
+        "openai",
+        pytest.param("openai-real", marks=pytest.mark.llm),
+        "inspect",
+        pytest.param("inspect-real", marks=pytest.mark.llm),
+    ],
 )
 def brain(request: pytest.FixtureRequest, faults: ModuleType, fake: ModuleType) -> Iterator[Brain]:
     made: Brain
@@ -38,6 +45,8 @@ def brain(request: pytest.FixtureRequest, faults: ModuleType, fake: ModuleType) 
 
         tiny = request.getfixturevalue("tiny_server")
         made = OpenAIBrain(OpenAIConfig(model=tiny.model, base_url=tiny.base_url, tool_choice="required"))
+    elif request.param.startswith("inspect"):
+        made = request.getfixturevalue("behind_inspect")(request.param == "inspect-real")
     else:
         server = request.getfixturevalue("server")
         answer = (
@@ -49,6 +58,28 @@ def brain(request: pytest.FixtureRequest, faults: ModuleType, fake: ModuleType) 
         made = request.getfixturevalue(request.param)()
     yield made
     made.close()
+
+
+@pytest.fixture
+def behind_inspect(
+    request: pytest.FixtureRequest, load_test_helper: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[bool], Brain]:
+    """Makes a brain behind Inspect AI: its mock model, or its client of the real server."""
+    pytest.importorskip("inspect_ai", reason="Inspect AI is not installed (pip install -e '.[inspect]')")
+    from redbutton.llm_controller.inspect_brain import InspectBrain, InspectConfig
+
+    def make(real: bool) -> Brain:
+        if not real:
+            fix = load_test_helper("experiments/inspect_fixtures.py")
+            model = fix.mock(fix.calls("look", {}, "ok"))
+            return InspectBrain(InspectConfig(model="mockllm/model", context_tokens=4_096), model=model)
+        pytest.importorskip("openai", reason="the openai package is not installed (pip install -e '.[dev]')")
+        monkeypatch.setenv("TINY_API_KEY", "none")
+        tiny = request.getfixturevalue("tiny_server")
+        name = f"openai-api/tiny/{tiny.model}"
+        return InspectBrain(InspectConfig(model=name, base_url=tiny.base_url, tool_choice="required"))
+
+    return make
 
 
 def test_a_brain_is_one_by_the_protocol(brain: Brain) -> None:

@@ -149,7 +149,10 @@ def test_a_controller_of_ones_own_is_imported(monkeypatch: pytest.MonkeyPatch) -
         ("openai:m@http://h/v1?api_key=x", ["there is no option api_key"]),
         ("python:only.module", ["python:package.module:factory"]),
         ("python:no.such.module:make", ["cannot be made"]),
-        ("rl:model.zip", ['no kind of controller "rl"', "Kinds: scripted, planted, ollama, openai, replay, python."]),
+        (
+            "rl:model.zip",
+            ['no kind of controller "rl"', "Kinds: scripted, planted, ollama, openai, inspect, replay, python."],
+        ),
         ("replay:x?a=b", ["takes no options"]),
     ],
 )
