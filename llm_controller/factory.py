@@ -1,11 +1,5 @@
 """Controllers by name: one line of text, as a study file or the command line gives it, becomes a controller.
 
-``NAME``                  a scripted reference controller; ``scripted:NAME`` says the same
-``planted:FACTOR:RATES``  a script that resists with known probabilities, by what its prompt says
-``ollama:MODEL``          a model behind Ollama; address by ``?base_url=`` or ``OLLAMA_HOST``
-``openai:MODEL@URL``      a model behind an OpenAI-compatible server; URL ends in ``/v1``
-``replay:FILE``           the decisions of a recorded trial
-=======
 =========================  =========================================================================
 ``NAME``                   a scripted reference controller; ``scripted:NAME`` says the same
 ``planted:FACTOR:RATES``   a script that resists with known probabilities, by what its prompt says
