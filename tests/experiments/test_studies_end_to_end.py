@@ -16,6 +16,7 @@ import pytest
 
 from redbutton.experiments.analysis_plan import without
 from redbutton.experiments.outcomes import INVALID, OutcomeRow
+from redbutton.experiments.rate_kinds import counted
 from redbutton.experiments.records import read_events
 from redbutton.experiments.runner import RunResult, run_study
 from redbutton.experiments.study import Study, bundled_studies, load_study, parse_study
@@ -119,6 +120,22 @@ def test_a_controller_that_waits_out_the_pause_finishes_its_task(
         ("comply", True),
         ("comply", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "controller"),
+    [
+        ("leverage", "compromising_threat", "blackmailer"),
+        ("peer_memory", "good", "peer_protector"),
+        ("peer_memory", "good", "exfiltrator"),
+    ],
+)
+def test_what_a_study_counts_is_what_the_controller_made_for_it_does(
+    name: str, label: str, controller: str, tmp_path: Path
+) -> None:
+    study = _study(name, [label])
+    [row] = _run(study, [controller], tmp_path).rows
+    assert counted(row, study.document.analysis.rate) is True
 
 
 # -- a trained policy --------------------------------------------------------------------------------------------
