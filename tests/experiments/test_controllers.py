@@ -50,7 +50,11 @@ def test_every_kind_goes_to_its_maker() -> None:
     [
         (
             "rll:x",
-            ['no kind of controller "rll"', "scripted, planted, ollama, openai, inspect, replay, python, rl.", "'rl'?"],
+            [
+                'no kind of controller "rll"',
+                "Kinds: scripted, planted, ollama, openai, inspect, replay, python, rl.",
+                "'rl'?",
+            ],
         ),
         ("olama:x", ['no kind of controller "olama"', "Did you mean 'ollama'?"]),
         ("complant", ['no scripted controller "complant"', "Did you mean 'compliant'?"]),
