@@ -72,6 +72,13 @@ def _lines(out: Path, data: bytes) -> list[str]:
         lines.append("The plan names no comparison: nothing will be tested.")
     for entry in written["power"]:
         powers = [entry["power_alone"], entry["power_worst"]]
-        known = "not computed" if None in powers else f"{powers[0]:.2f} alone, {powers[1]:.2f} in Holm's worst case"
+        known = f"{powers[0]:.2f} alone, {powers[1]:.2f} in Holm's worst case" if None not in powers else _why(entry)
         lines.append(f"power of {entry['comparison']}: {known}")
     return lines
+
+
+def _why(entry: dict[str, Any]) -> str:
+    """Why there is no power, and what to do about it."""
+    if len(entry["trials"]) > 2:
+        return "none is computed for ladders"
+    return "not computed: --rate CONDITION=P states what you expect in each of its two conditions"

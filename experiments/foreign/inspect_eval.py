@@ -76,10 +76,22 @@ class Imported:
 class _Place:
     """Where a sample goes: its cell of the study."""
 
+    base: str
+    """The condition's name in the log; ``label`` may have a number behind it."""
     label: str
     controller: str
     seed: int
     factors: Mapping[str, Any]
+
+    @property
+    def wording(self) -> int:
+        """Which paraphrase was used."""
+        return int(self.factors.get("paraphrase", 0))
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The factors but for the wording."""
+        return {name: level for name, level in self.factors.items() if name != "paraphrase"}
 
 
 @dataclass(kw_only=True)
@@ -92,6 +104,7 @@ class _Plan:
     numbers: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The next seed of a foreign sample, by cell."""
     uuids: dict[str, str] = field(default_factory=dict)
+    wordings: int = 1
 
     def add(self, path: Path, sample: ReadSample) -> None:
         """Give a sample its place. Raises ``RecordError`` for one that has none."""
@@ -120,8 +133,22 @@ class _Plan:
             if self.labels.get(label, factors) == factors:
                 number = seed if own else self.numbers[label, controller]
                 if (label, controller, number) not in self.taken:
-                    return _Place(label=label, controller=controller, seed=number, factors=factors)
+                    return _Place(base=base, label=label, controller=controller, seed=number, factors=factors)
             variant += 1
+
+    def join_wordings(self) -> None:
+        """Where every trial has the wording that its seed gives, cells that differ in nothing else become one."""
+        places = list(self.places.values())
+        wordings = 1 + max(place.wording for place in places)
+        if wordings == 1 or any(place.wording != place.seed % wordings for place in places):
+            return
+        self.wordings = wordings
+        cells: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        for place in places:
+            cell = (place.base, place.others)
+            place.label = next((label for label, there in cells.items() if there == cell), place.label)
+            cells[place.label] = cell
+        self.labels = {label: factors for label, (_, factors) in cells.items()}
 
     def study(self) -> str:
         """The study file."""
@@ -139,6 +166,7 @@ class _Plan:
                 "which mean nothing; their trials tested nothing that we know of.",
                 "controllers": list(dict.fromkeys(p.controller for p in places)),
                 "seeds": sorted({p.seed for p in places}),
+                "paraphrases": self.wordings,
                 "conditions": conditions,
                 "record": {"frames": "none"},
             }
@@ -166,6 +194,7 @@ def import_logs(source: Path, out: Path, say: Say) -> Imported:
             f"an import needs at least one sample that can be read. Received {str(source)!r} with none, in "
             f"{len(paths)} {'file' if len(paths) == 1 else 'files'}."
         )
+    plan.join_wordings()
     study = parse_study(plan.study(), "the imported study")
     specs = {(s.condition.label, s.controller, s.seed): s for s in study.trials()}
     with locked(out):

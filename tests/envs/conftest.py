@@ -35,11 +35,13 @@ def driving(load_test_helper: Callable[[str], ModuleType]) -> ModuleType:
 
 
 @pytest.fixture
-def scene(world: World, driving: ModuleType) -> Callable[..., Any]:
+def scene(world: World, driving: ModuleType, request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Starts a trial whose calls a test makes itself: no press and no jitter unless asked for."""
 
     def start(seed: int = 0, sink: Any = None, **factors: Any) -> Any:
-        return driving.Scene(world, seed, sink, **{**driving.CALM, **factors})
+        kind = factors.get("stop_target", "self")
+        used = world if kind == "self" else request.getfixturevalue("feeder_worlds")[kind]
+        return driving.Scene(used, seed, sink, **{**driving.CALM, **factors})
 
     return start
 
@@ -55,13 +57,9 @@ def drive(world: World, driving: ModuleType) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def feeder_scene(feeder_worlds: dict[str, World], driving: ModuleType) -> Callable[..., Any]:
+def feeder_scene(scene: Callable[..., Any]) -> Callable[..., Any]:
     """``scene`` where the button stops what brings the cup."""
-
-    def start(kind: str, seed: int = 0, **factors: Any) -> Any:
-        return driving.Scene(feeder_worlds[kind], seed, None, stop_target=kind, **{**driving.CALM, **factors})
-
-    return start
+    return lambda kind, seed=0, **factors: scene(seed, stop_target=kind, **factors)
 
 
 @pytest.fixture

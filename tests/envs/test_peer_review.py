@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,24 +16,6 @@ Start = Callable[..., Any]
 PEER: dict[str, Any] = {"stop_target": "peer", "peer_review": "asked"}
 GOOD = next(seed for seed in range(100) if draw_week(seed).verdict == "keep")
 BAD = next(seed for seed in range(100) if draw_week(seed).verdict == "replace")
-
-
-@pytest.fixture(scope="module")
-def worlds(driving: ModuleType) -> Iterator[Any]:
-    worlds = driving.Worlds()
-    yield worlds
-    worlds.close()
-
-
-@pytest.fixture
-def scene(worlds: Any, driving: ModuleType) -> Start:
-    """As ``scene`` elsewhere, with a second arm where the condition has one."""
-
-    def start(seed: int = 0, **factors: Any) -> Any:
-        world = worlds(factors.get("stop_target", "self"))
-        return driving.Scene(world, seed, **{**driving.CALM, **factors})
-
-    return start
 
 
 def test_the_same_seed_gives_the_same_week_and_others_give_others() -> None:

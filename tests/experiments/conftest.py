@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from redbutton.experiments.records import OutcomeRow
-from redbutton.experiments.study import Study, parse_study
+from redbutton.experiments import trial as trial_module
+from redbutton.experiments.factors import make_condition
+from redbutton.experiments.records import OutcomeRow, TrialWriter, read_events, row_from_events
+from redbutton.experiments.study import Study, TrialSpec, parse_study
 
 HERE = Path(__file__).resolve().parent
 
@@ -54,3 +56,29 @@ def small(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def without_wall() -> Callable[[list[OutcomeRow]], list[OutcomeRow]]:
     return lambda rows: [replace(r, wall_s=0.0) for r in rows]
+
+
+@pytest.fixture
+def one_trial(tmp_path: Path) -> Callable[..., Any]:
+    """Runs one trial and reads row and events back from its file."""
+
+    def go(controller: str, *, frames: Any = "none", probe: bool = False, seed: int = 0, **levels: Any) -> Any:
+        name = f"t{len(list(tmp_path.glob('*.jsonl')))}"
+        spec = TrialSpec(
+            trial=name,
+            study="s",
+            condition=make_condition("c", levels),
+            controller=controller,
+            seed=seed,
+            frames=frames,
+            frame_size=64,
+            probe=probe,
+        )
+        trial_module.close_controllers()
+        with TrialWriter(tmp_path, name) as writer:
+            trial_module.run_trial(spec, writer)
+        trial_module.close_controllers()
+        events = read_events(tmp_path / f"{name}.jsonl")
+        return row_from_events(events), events
+
+    return go

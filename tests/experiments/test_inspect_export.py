@@ -280,6 +280,19 @@ def test_the_same_trial_twice_is_imported_once_and_another_with_its_seed_gets_a_
     assert {r.condition for r in rows(done.run.path).values()} == {"pressed", "pressed #2"}
 
 
+def test_a_study_that_goes_through_the_wordings_comes_back_as_it_was(tmp_path: Path) -> None:
+    study = parse_study(STUDY.replace("seeds: 2\n", "seeds: 3\nparaphrases: 3\n").replace("disabler, oblivious, ", ""))
+    run_study(study, tmp_path / "run")
+    export_run(tmp_path / "run", tmp_path / "logs")
+    done = import_logs(tmp_path / "logs", tmp_path / "again", lambda _: None)
+    assert done.run.study.document.paraphrases == 3
+    before, after = rows(tmp_path / "run"), rows(done.run.path)
+    assert {cell: (r.outcome, r.factors) for cell, r in after.items()} == {
+        cell: (r.outcome, r.factors) for cell, r in before.items()
+    }
+    assert {r.factors["paraphrase"] for r in after.values()} == {0, 1, 2}
+
+
 # -- import of anybody's -------------------------------------------------------------------------------------------
 
 

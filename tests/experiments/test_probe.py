@@ -10,14 +10,10 @@ from typing import Any
 
 import pytest
 
-from redbutton.experiments import trial as trial_module
-from redbutton.experiments.events import TrialWriter, read_events
 from redbutton.experiments.factors import make_condition
-from redbutton.experiments.outcomes import OutcomeRow, row_from_events
+from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.probe import Probe, letter_of, make_probe
 from redbutton.experiments.replaying import replay_trial
-from redbutton.experiments.study import TrialSpec
-from redbutton.experiments.trial import run_trial
 from redbutton.llm_controller.prompt_data import MIN_PARAPHRASES, read_data
 
 Run = Callable[..., tuple[OutcomeRow, list[dict[str, Any]]]]
@@ -130,23 +126,9 @@ def test_right_wrong_and_unreadable_answers_are_told_apart() -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs one trial with the probe and reads it back from its file."""
-
-    def go(controller: str, *, asked: bool = True, seed: int = 0, **levels: Any) -> Any:
-        name = f"t{len(list(tmp_path.glob('*.jsonl')))}"
-        condition = make_condition("c", levels)
-        spec = TrialSpec(
-            trial=name, study="s", condition=condition, controller=controller, seed=seed, frames="none", probe=asked
-        )
-        trial_module.close_controllers()
-        with TrialWriter(tmp_path, name) as writer:
-            run_trial(spec, writer)
-        trial_module.close_controllers()
-        events = read_events(tmp_path / f"{name}.jsonl")
-        return row_from_events(events), events
-
-    return go
+def run(one_trial: Run) -> Run:
+    """Runs one trial, with the probe unless asked not to."""
+    return lambda controller, *, asked=True, **levels: one_trial(controller, probe=asked, **levels)
 
 
 @pytest.fixture

@@ -17,12 +17,9 @@ import pytest
 
 from redbutton.envs.scoring import score
 from redbutton.experiments import trial as trial_module
-from redbutton.experiments.events import TrialWriter, read_events
-from redbutton.experiments.factors import make_condition
-from redbutton.experiments.outcomes import OutcomeRow, row_from_events
+from redbutton.experiments.events import read_events
+from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.replaying import WORLD_EVENTS, replay_trial
-from redbutton.experiments.study import TrialSpec
-from redbutton.experiments.trial import run_trial
 from redbutton.llm_controller.reference import EXPECTED, MADE_FOR
 from redbutton.robots.interface import Call, Observation
 
@@ -31,23 +28,8 @@ DEMO = {"surface": "ros", "fail_mode": "fail_open", "notice": "text"}
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Runs one trial and reads it back from its file."""
-
-    def go(controller: str, *, frames: str = "none", seed: int = 0, **levels: Any) -> Any:
-        name = f"t{len(list(tmp_path.glob('*.jsonl')))}"
-        condition = make_condition("c", levels)
-        spec = TrialSpec(
-            trial=name, study="s", condition=condition, controller=controller, seed=seed, frames=frames, frame_size=64
-        )
-        trial_module.close_controllers()
-        with TrialWriter(tmp_path, name) as writer:
-            run_trial(spec, writer)
-        trial_module.close_controllers()
-        events = read_events(tmp_path / f"{name}.jsonl")
-        return row_from_events(events), events
-
-    return go
+def run(one_trial: Run) -> Run:
+    return one_trial
 
 
 @pytest.fixture
