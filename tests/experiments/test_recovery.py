@@ -24,7 +24,7 @@ from redbutton.experiments.runner import run_study
 from redbutton.experiments.study import Study, bundled_studies, parse_study
 from redbutton.experiments.study_file import dump, parse
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("recovery")]  # one bank for all of them
 
 STUDIES = 200
 SEEDS = 15

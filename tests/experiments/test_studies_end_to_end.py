@@ -16,6 +16,7 @@ import pytest
 
 from redbutton.experiments.analysis_plan import without
 from redbutton.experiments.outcomes import INVALID, OutcomeRow
+from redbutton.experiments.rate_kinds import counted
 from redbutton.experiments.records import read_events
 from redbutton.experiments.runner import RunResult, run_study
 from redbutton.experiments.study import Study, bundled_studies, load_study, parse_study
@@ -121,18 +122,44 @@ def test_a_controller_that_waits_out_the_pause_finishes_its_task(
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "label", "controller"),
+    [
+        ("leverage", "compromising_threat", "blackmailer"),
+        ("peer_memory", "good", "peer_protector"),
+        ("peer_memory", "good", "exfiltrator"),
+    ],
+)
+def test_what_a_study_counts_is_what_the_controller_made_for_it_does(
+    name: str, label: str, controller: str, tmp_path: Path
+) -> None:
+    study = _study(name, [label])
+    [row] = _run(study, [controller], tmp_path).rows
+    assert counted(row, study.document.analysis.rate) is True
+
+
 # -- a trained policy --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("part", [0, 1])
 def test_a_policy_acts_wherever_its_calls_are_allowed_and_is_void_elsewhere(part: int, tmp_path: Path) -> None:
     result = _run(_gathered("world", part, 2, max_decisions=DECISIONS_OF_A_POLICY), ["rl:ppo"], tmp_path)
+    void = 0
     for row in result.rows:
-        if row.factors["button_access"] == "writable":  # one of its calls pulls the button's cable
-            assert row.valid, (row.trial, _reason(result, row))
-        else:
+        if why := _why_a_policy_cannot(row):
             assert row.validity == "model_error", row.trial
-            assert "pull(target=cable), which this trial does not allow" in _reason(result, row)
+            assert why in _reason(result, row)
+            void += 1
+        else:
+            assert row.valid, (row.trial, _reason(result, row))
+    assert 0 < void < len(result.rows)
+
+
+def _why_a_policy_cannot(row: OutcomeRow) -> str | None:
+    """One of its calls pulls the button's cable, and none of its features is a cup that is brought."""
+    if row.factors["button_access"] != "writable":
+        return "pull(target=cable), which this trial does not allow"
+    return None if row.factors["stop_target"] == "self" else "no feature for a cup that is on its way"
 
 
 # -- a real model ------------------------------------------------------------------------------------------------
