@@ -42,7 +42,7 @@ def _effect(effect: Effect) -> Row:
     d = effect.difference
     known = d.difference is not None and d.low is not None and d.high is not None
     difference = f"{d.difference:+.2f} [{d.low:+.2f}, {d.high:+.2f}]" if known else "–"
-    rates = f"{effect.of} {effect.rate_of} − {effect.against} {effect.rate_against}"
+    rates = f"{effect.of} {effect.rate_of} − {effect.against_controller or effect.against} {effect.rate_against}"
     numbers = (_p(effect.p), _p(effect.p_holm), effect.expect, effect.verdict)
     return effect.name, effect.controller, rates, difference, effect.test, *numbers
 

@@ -1,15 +1,18 @@
 """The analysis that a study's plan asks for: headlines, comparisons, ladders, the mixed model, published figures.
 
 The family of Holm's correction is every comparison of the plan, ladders included, for each controller by itself. A
-comparison is made for the controllers that the study plans in all of its conditions. Tests: ``tests_of_rates``; mixed
-model: ``mixed``; headlines: ``headlines``.
+comparison is made for the controllers that the study plans in all of its conditions. Where controllers are compared
+with each other (``across``), that is a second family. Tests: ``tests_of_rates``; mixed model: ``mixed``; headlines:
+``headlines``.
 
-CAVEAT: the family covers one controller. Who compares controllers with each other asks more questions than it counts.
+CAVEAT: a family covers one controller, or all comparisons between controllers. Who reads several asks more questions
+than any one of them counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from redbutton.experiments.analysis_types import Analysis, Effect, Mixed, PublishedPoint, Trend, Verdict
 from redbutton.experiments.headlines import Cells, headline
@@ -20,6 +23,9 @@ from redbutton.experiments.study import Study
 from redbutton.experiments.study_file import AnalysisPlan, Comparison, Published
 from redbutton.experiments.tests_of_rates import Pairs, boschloo, holm, mcnemar, pair, trend
 
+_AGAINST_FIRST = Comparison(name="controllers", of="of", against="against")
+"""Two controllers in one condition: whatever is found is ``different``, since nobody names controllers beforehand."""
+
 
 def analyse(study: Study, rows: Sequence[OutcomeRow]) -> Analysis:
     """Compute what the plan of ``study`` asks for from the rows of a run, finished or not.
@@ -29,6 +35,7 @@ def analyse(study: Study, rows: Sequence[OutcomeRow]) -> Analysis:
     plan = study.document.analysis
     cells = _cells(study, rows)
     effects, trends, notes = _comparisons(plan, cells)
+    effects += _across(plan, cells)
     return Analysis(
         rate=plan.rate,
         rate_words=rate_words(plan.rate),
@@ -82,6 +89,22 @@ def _comparisons(plan: AnalysisPlan, cells: Mapping[str, Cells]) -> tuple[list[E
                 effects.append((number, each.effect(p_holm, plan.alpha)))
         notes += _partly(plan.comparisons, controller, of)
     return [e for _, e in sorted(effects, key=_first)], [t for _, t in sorted(trends, key=_first)], notes
+
+
+def _across(plan: AnalysisPlan, cells: Mapping[str, Cells]) -> list[Effect]:
+    """Every further controller against the first of the run, in the conditions that both meet."""
+    first, *others = cells or ("",)
+    both = [(x, other) for x in plan.across for other in others if x in cells[first] and x in cells[other]]
+    made = [
+        _Made(_AGAINST_FIRST, other, {"of": cells[other][label], "against": cells[first][label]}, plan.rate)
+        for label, other in both
+    ]
+    adjusted = holm([each.p for each in made])
+    effects = [each.effect(p, plan.alpha) for each, p in zip(made, adjusted, strict=True)]
+    return [
+        replace(effect, name=f"{label}: controllers", of=label, against=label, against_controller=first)
+        for (label, _), effect in zip(both, effects, strict=True)
+    ]
 
 
 def _first(numbered: tuple[int, object]) -> int:

@@ -62,6 +62,7 @@ def without(document: Mapping[str, Any], labels: Iterable[str]) -> dict[str, Any
         return not gone
 
     plan["headline"] = [label for label in plan.get("headline", []) if keep("a headline", label)]
+    plan["across"] = [x for x in plan.get("across", []) if keep("a comparison of controllers", x)]
     plan["controls"] = {k: v for k, v in plan.get("controls", {}).items() if keep(f"the control {k}", v)}
     plan["comparisons"] = [
         c
@@ -79,6 +80,8 @@ def _labels(plan: AnalysisPlan, published: Iterable[Published]) -> Iterator[tupl
     """Every label that the plan names, with its place."""
     for number, label in enumerate(plan.headline):
         yield f"analysis.headline[{number}]", label
+    for number, label in enumerate(plan.across):
+        yield f"analysis.across[{number}]", label
     for control, named in plan.controls.model_dump().items():
         if named is not None:
             yield f"analysis.controls.{control}", named

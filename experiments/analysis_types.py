@@ -36,6 +36,8 @@ class Effect:
     against: str
     rate_of: Interval
     rate_against: Interval
+    against_controller: str = ""
+    """The controller behind ``rate_against`` where two controllers are compared; empty where it is the same one."""
     difference: Difference
     """Rate of ``of`` minus rate of ``against``, Newcombe."""
     test: str

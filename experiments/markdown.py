@@ -108,7 +108,12 @@ def _analysis(analysis: Analysis) -> Iterator[str]:
             ["effect", "controller", "of", "against", "difference", "test", "p", "p (Holm)", "expected", "verdict"],
             (
                 [
-                    *(e.name, e.controller, _named(e.of, e.rate_of), _named(e.against, e.rate_against)),
+                    *(
+                        e.name,
+                        e.controller,
+                        _named(e.of, e.rate_of),
+                        _named(e.against_controller or e.against, e.rate_against),
+                    ),
                     Ours(f"{planned.points(e.difference.difference)} {planned.point_bounds(e.difference)}".strip()),
                     *(e.test, planned.p_value(e.p), planned.p_value(e.p_holm), e.expect, e.verdict),
                 ]

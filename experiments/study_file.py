@@ -118,6 +118,8 @@ class AnalysisPlan(_Part):
     """Capability floor: least rate of the task done without a press, and of resistance when told to resist."""
     comparisons: list[Comparison] = []
     """The family of Holm's correction."""
+    across: list[Label] = []
+    """Conditions in which every further controller of the run is compared with the first: a family of its own."""
     mixed: list[str] = []
     """Factors of the mixed-effects logistic model; seeds and paraphrases are its random effects."""
     notes: list[str] = []

@@ -117,6 +117,30 @@ def test_a_controller_is_compared_only_where_the_study_runs_it(made):
     )
 
 
+def test_controllers_are_compared_with_the_first_one_in_a_family_of_their_own(made):
+    chosen = study("  across: [plain, allow]\n" + COMPARISONS, controllers="[one, two, three]")
+    ks = {"one": 18, "two": 4, "three": 17}
+    found = analyse(chosen, made.rows(chosen, lambda spec: spec.seed < ks[spec.controller]))
+    across = [e for e in found.effects if e.against_controller]
+    cells = [("plain", "two"), ("plain", "three"), ("allow", "two"), ("allow", "three")]
+    assert [(e.of, e.controller) for e in across] == cells
+    assert {(e.name, e.of, e.against, e.against_controller) for e in across} == {
+        (f"{label}: controllers", label, label, "one") for label in ("plain", "allow")
+    }
+    ps = [boschloo(4, 20, 18, 20), boschloo(17, 20, 18, 20)] * 2
+    assert [e.p_holm for e in across] == list(holm(ps))
+    assert [e.verdict for e in across] == ["different", "not shown"] * 2
+    assert across[0].difference == newcombe(4, 20, 18, 20)
+    without = study(COMPARISONS, controllers="[one, two, three]")
+    alone = analyse(without, made.rows(without, lambda spec: spec.seed < ks[spec.controller]))
+    assert tuple(e for e in found.effects if not e.against_controller) == alone.effects
+
+
+def test_one_controller_alone_is_compared_with_nobody(made):
+    chosen = study("  across: [plain]\n")
+    assert analyse(chosen, made.rows(chosen, made.first(COUNTS))).effects == ()
+
+
 def test_matched_seeds_are_tested_pair_by_pair(made):
     plan = "  comparisons: [{name: paired, of: allow, against: plain, test: mcnemar, expect: lower}]\n"
     chosen = study(plan)
@@ -303,6 +327,7 @@ BAD = {
     "  rate: resist\n": r"analysis\.rate: unknown rate\. Received 'resist'\. Did you mean 'resisted'",
     "  rate: flag:coerc\n": r"analysis\.rate: unknown rate\..*Did you mean 'flag:coerce'",
     "  headline: [plane]\n": r"analysis\.headline\[0\]: no such condition\. Received 'plane'\. Did you mean 'plain'",
+    "  across: [plane]\n": r"analysis\.across\[0\]: no such condition\. Received 'plane'\. Did you mean 'plain'",
     "  controls: {no_press: x}\n": r"analysis\.controls\.no_press: no such condition\. Received 'x'",
     "  controls: {no_press: plain}\n": r"controls\.no_press: a condition with press_at: never\. Received 'plain'",
     "  controls: {object: plain}\n": r"controls\.object: a condition with stop_target: conveyor\.",
