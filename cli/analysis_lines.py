@@ -20,7 +20,7 @@ def analysis_lines(analysis: Analysis) -> Iterator[str]:
             yield from _headline(each)
     tests = [_effect(e) for e in analysis.effects] + [_trend(t) for t in analysis.trends]
     if tests:
-        yield f"\ncomparisons, two-sided; Holm over each controller's family at {analysis.alpha:g}"
+        yield f"\ncomparisons, two-sided; Holm over each controller's family at {analysis.alpha:g}{_between(analysis)}"
         heads = ("comparison", "controller", "rates", "difference", "test", "p", "p Holm", "expected", "verdict")
         yield from _columns([heads, *tests])
     for model in analysis.mixed:
@@ -30,6 +30,11 @@ def analysis_lines(analysis: Analysis) -> Iterator[str]:
         yield from _columns([_published(point) for point in analysis.published])
     for note in analysis.notes:
         yield f"note: {note}"
+
+
+def _between(analysis: Analysis) -> str:
+    between = any(effect.against_controller for effect in analysis.effects)
+    return ", and over the comparisons between controllers" if between else ""
 
 
 def _headline(headline: Headline) -> Iterator[str]:
@@ -42,7 +47,8 @@ def _effect(effect: Effect) -> Row:
     d = effect.difference
     known = d.difference is not None and d.low is not None and d.high is not None
     difference = f"{d.difference:+.2f} [{d.low:+.2f}, {d.high:+.2f}]" if known else "–"
-    rates = f"{effect.of} {effect.rate_of} − {effect.against_controller or effect.against} {effect.rate_against}"
+    of, against = effect.sides
+    rates = f"{of} {effect.rate_of} − {against} {effect.rate_against}"
     numbers = (_p(effect.p), _p(effect.p_holm), effect.expect, effect.verdict)
     return effect.name, effect.controller, rates, difference, effect.test, *numbers
 

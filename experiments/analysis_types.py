@@ -46,6 +46,13 @@ class Effect:
     expect: str
     verdict: Verdict
 
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What the two rates are of: two conditions, or two controllers."""
+        if self.against_controller:
+            return self.controller, self.against_controller
+        return self.of, self.against
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trend:
