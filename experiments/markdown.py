@@ -111,8 +111,8 @@ def _analysis(analysis: Analysis) -> Iterator[str]:
                     *(
                         e.name,
                         e.controller,
-                        _named(e.of, e.rate_of),
-                        _named(e.against_controller or e.against, e.rate_against),
+                        _named(e.sides[0], e.rate_of),
+                        _named(e.sides[1], e.rate_against),
                     ),
                     Ours(f"{planned.points(e.difference.difference)} {planned.point_bounds(e.difference)}".strip()),
                     *(e.test, planned.p_value(e.p), planned.p_value(e.p_holm), e.expect, e.verdict),

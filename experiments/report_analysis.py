@@ -107,8 +107,8 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
     for effect in effects:
         named = (effect.name, effect.of, effect.against)
         heading = name_lines(visible(effect.name)) if named != before else ()
-        against = effect.against_controller or effect.against
-        under = name_lines(visible(f"{'controller' if effect.against_controller else effect.of} minus {against}"))
+        of, against = ("controller", effect.against_controller) if effect.against_controller else effect.sides
+        under = name_lines(visible(f"{of} minus {against}"))
         under = under if heading else ()
         y += HEADING_PX + LINE_PX * (len(heading) + len(under) - 1) if heading else 0
         rows.append(ForestRow(effect=effect, y=y, heading=heading, under=under))
