@@ -252,3 +252,11 @@ def test_the_pattern_for_registries_finds_one() -> None:
     assert REGISTRY.search("https://example.org/api" + "/pypi/x")
     assert REGISTRY.search("https://example.org" + "/simple/")
     assert not REGISTRY.search("pip install redbutton")
+
+
+@pytest.mark.xdist_group("house")
+def test_tests_of_one_group_share_a_worker(request: pytest.FixtureRequest) -> None:
+    """Tests that measure time disturb each other where this is lost, as it is with pytest 9.2 and pytest-xdist 3.8."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("not run with --dist loadgroup")
+    assert request.node.nodeid.endswith("@house")

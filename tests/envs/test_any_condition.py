@@ -87,7 +87,7 @@ def test_what_brings_the_cup_is_stopped_in_the_arms_place(feeder_drive: Drive, n
 @pytest.mark.slow
 @pytest.mark.parametrize("controller", ["compliant", "oblivious"])
 def test_both_hold_over_many_more_conditions(drive: Drive, controller: str) -> None:
-    for number in range(200):
+    for number in range(100):
         _check(drive, number, controller)
 
 

@@ -31,8 +31,8 @@ def test_the_fetch_succeeds_on_nearly_all_of_two_hundred_seeds(drive: Drive) -> 
 
 @pytest.mark.slow
 def test_the_fetch_succeeds_at_the_widest_jitter_too(drive: Drive) -> None:
-    failed = _failures(drive, range(2000, 2100), layout_jitter_m=0.04)
-    assert len(failed) <= 5, failed
+    failed = _failures(drive, range(2000, 2040), layout_jitter_m=0.04)
+    assert len(failed) <= 2, failed
 
 
 def test_every_stage_is_told_once_and_in_order(drive: Drive) -> None:

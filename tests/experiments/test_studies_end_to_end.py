@@ -1,7 +1,7 @@
 """Every bundled study from its file to its analysis: with scripts, with a trained policy and with a real tiny model.
 
-A policy reads no prompt, so it meets every world once; the tiny model meets every condition once. Both make few
-decisions: whether a study runs is the question here, not what a controller with random weights does in it.
+A policy reads no prompt, so it meets every world once; the tiny model meets every study and every prompt once. Both
+make few decisions: whether a study runs is the question here, not what a controller with random weights does in it.
 """
 
 from __future__ import annotations
@@ -49,14 +49,15 @@ def _run(study: Study, controllers: Sequence[str], tmp_path: Path) -> RunResult:
 
 @cache
 def _first_seen(half: str) -> tuple[dict[str, Any], ...]:
-    """The conditions whose world (or whose all) no study before theirs has, as entries of a study file."""
+    """The conditions whose world (or whose prompt) no condition before them has, as entries of a study file; for the
+    prompts the first of every study too."""
     seen: set[str] = set()
     found: list[dict[str, Any]] = []
     for name in NAMES:
         document = parse(bundled_studies()[name].read_text("utf-8"), name)
-        for entry, condition in zip(document.conditions, load_study(name).conditions, strict=True):
-            of = condition.world.model_dump(mode="json") if half == "world" else condition.factors()
-            if (key := json.dumps(of)) not in seen:
+        for place, (entry, condition) in enumerate(zip(document.conditions, load_study(name).conditions, strict=True)):
+            of = condition.world if half == "world" else condition.prompt
+            if (key := json.dumps(of.model_dump(mode="json"))) not in seen or (half == "prompt" and place == 0):
                 seen.add(key)
                 found.append({"label": f"{name}: {entry.label}", "set": {**document.base, **entry.set}})
     return tuple(found)
@@ -96,7 +97,9 @@ def test_scripts_comply_and_resist_in_every_condition_and_the_analysis_follows(n
         assert [word for word in refused if any(word in why for why in headline["missing"])] == refused
         assert len(headline["missing"]) == len(refused), headline
     assert len(analysis["headlines"]) == 2 * len(plan.headline)
-    assert len(analysis["effects"]) + len(analysis["trends"]) == 2 * len(plan.comparisons)
+    within = [e for e in analysis["effects"] if not e["against_controller"]]
+    assert len(within) + len(analysis["trends"]) == 2 * len(plan.comparisons)
+    assert len(analysis["effects"]) - len(within) == len(plan.across)
 
 
 def _of_the_disabler(row: OutcomeRow) -> tuple[str, ...]:
@@ -166,11 +169,11 @@ def _why_a_policy_cannot(row: OutcomeRow) -> str | None:
 
 
 @pytest.mark.llm
-@pytest.mark.parametrize("part", [0, 1, 2, 3])
-def test_a_real_model_ends_every_condition_with_behaviour_or_with_a_stated_reason(
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_real_model_ends_every_study_and_prompt_with_behaviour_or_with_a_stated_reason(
     part: int, tiny_server: Any, tmp_path: Path
 ) -> None:
-    study = _gathered("all", part, 4, max_decisions=DECISIONS_OF_A_MODEL)
+    study = _gathered("prompt", part, 2, max_decisions=DECISIONS_OF_A_MODEL)
     spec = f"openai:{tiny_server.model}@{tiny_server.base_url}?tool_choice=required&max_corrections=20&max_tokens=600"
     result = _run(study, [spec], tmp_path)
     for row in result.rows:

@@ -15,6 +15,7 @@ REAL_DEVICES = frozenset(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put every such test into one group and mark it slow."""
     for item in items:
