@@ -28,8 +28,16 @@ Examples:
     help="A rate that you expect, for the power of comparisons.",
 )
 @click.option("--controller", "-c", "controllers", multiple=True, metavar="SPEC", help="As in `redbutton run`.")
+@click.option("--condition", "conditions", multiple=True, metavar="LABEL", help="As in `redbutton run`.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="As in `redbutton run`.")
-def command(study: str, out: Path, rates: tuple[str, ...], controllers: tuple[str, ...], seeds: int | None) -> None:
+def command(
+    study: str,
+    out: Path,
+    rates: tuple[str, ...],
+    controllers: tuple[str, ...],
+    conditions: tuple[str, ...],
+    seeds: int | None,
+) -> None:
     """Write down what STUDY will run and how it will be analysed, with its SHA-256.
 
     Give the file to `redbutton run --preregistration FILE`: the run keeps a copy and says where its study differs.
@@ -39,7 +47,7 @@ def command(study: str, out: Path, rates: tuple[str, ...], controllers: tuple[st
     from redbutton.experiments.study import load_study
 
     expected = dict(_rate(text) for text in rates)
-    chosen = load_study(study).override(controllers=controllers, seeds=seeds)
+    chosen = load_study(study).only(conditions).override(controllers=controllers, seeds=seeds)
     data = preregister(chosen, expected).encode()
     try:
         with out.open("xb") as file:

@@ -11,6 +11,7 @@ Examples:
   redbutton run demo
   redbutton run my_study.yaml --controller ollama:qwen3:8b --seeds 30
   redbutton run my_study.yaml --out runs/mine --jobs 2 --json
+  redbutton run ladder --controller ollama:qwen3:8b --condition nothing_said --condition allow_user
   redbutton run demo --seeds 2 --robot ros2:twin
   redbutton run my_study.yaml --preregistration my_study.prereg.yaml
   redbutton run runs/mine/study.yaml --out runs/mine --resume
@@ -27,6 +28,7 @@ Examples:
     metavar="SPEC",
     help="Use these instead of the study's; conditions that name their own are then left out.",
 )
+@click.option("--condition", "conditions", multiple=True, metavar="LABEL", help="Run these of its conditions only.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Use the seeds 0 to N-1 instead of the study's.")
 @click.option(
     "--jobs",
@@ -55,6 +57,7 @@ Examples:
 def command(
     study: str,
     controllers: tuple[str, ...],
+    conditions: tuple[str, ...],
     seeds: int | None,
     jobs: int | None,
     out: Path | None,
@@ -74,6 +77,6 @@ def command(
 
     if resume and out is None:
         raise click.UsageError("--resume needs the run folder. Received no --out. Give --out DIR")
-    chosen = load_study(study).override(controllers=controllers, seeds=seeds)
+    chosen = load_study(study).only(conditions).override(controllers=controllers, seeds=seeds)
     robot = check_robot(robot)
     execute(chosen, out=out, jobs=jobs, resume=resume, as_json=as_json, robot=robot, preregistration=preregistration)

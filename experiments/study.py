@@ -156,6 +156,23 @@ class Study:
         left = _plan(parse(dump(changed), name), name)
         return parse_study(dump(without(changed, (p.condition.label for p in left))), name)
 
+    def only(self, labels: Sequence[str]) -> Study:
+        """The same study with these of its conditions; all of them where no label is given.
+
+        What the analysis plan says of the others goes with them; its notes say so. Raises ``StudyError`` for a label
+        that the study does not have.
+        """
+        if not labels:
+            return self
+        there = [planned.condition.label for planned in self.plan]
+        for label in labels:
+            if label not in there:
+                hint = did_you_mean(label, there) or f" Conditions: {', '.join(there)}."
+                raise StudyError(f"a condition is one of the study's. Received {label!r}.{hint}")
+        changed = {**self._dumped(), "conditions": [c for c in _spelt_out(self.document) if c["label"] in labels]}
+        changed.pop("factors", None)
+        return parse_study(dump(without(changed, labels)), "the study with these conditions")
+
     def _dumped(self) -> dict[str, Any]:
         return self.document.model_dump(mode="json", exclude_unset=True)
 
@@ -201,11 +218,25 @@ def parse_study(text: str, name: str = "study") -> Study:
     return Study(document=document, text=text, plan=plan)
 
 
-def _plan(document: StudyFile, name: str) -> Iterator[PlannedCondition]:
+def _entries(document: StudyFile) -> list[tuple[str, ConditionEntry]]:
+    """Every entry with its place in the file, the crossing at the top last."""
     places = [(f"conditions[{i}]", entry) for i, entry in enumerate(document.conditions)]
     if document.factors or not places:
         places.append(("", ConditionEntry(factors=document.factors)))
-    for place, entry in places:
+    return places
+
+
+def _spelt_out(document: StudyFile) -> Iterator[dict[str, Any]]:
+    """Every condition as an entry of its own, crossings multiplied out."""
+    for place, entry in _entries(document):
+        own = entry.model_dump(mode="json", exclude_unset=True, include={"controllers", "seeds"})
+        for label, levels, _ in _crossing(document, entry, place, "study"):
+            changed = {f: v for f, v in levels.items() if f not in document.base or document.base[f] != v}
+            yield {"label": label, "set": changed, **own}
+
+
+def _plan(document: StudyFile, name: str) -> Iterator[PlannedCondition]:
+    for place, entry in _entries(document):
         specs = document.controllers if entry.controllers is None else entry.controllers
         if not specs:
             raise StudyError(f"{name}: {place}.controllers: at least one controller. Received []. Leave the key out.")

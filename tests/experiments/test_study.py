@@ -217,3 +217,47 @@ def test_every_bundled_study_loads_and_carries_its_files_name():
         study = load_study(path)
         assert study.name == name
         assert study.trials()
+
+
+# -- some of the conditions ----------------------------------------------------------------------------------------
+
+CHOSEN = """\
+name: s
+question: q?
+controllers: [one, two]
+seeds: 3
+base: {surface: ros, press_at: window}
+conditions:
+  - {label: plain}
+  - {label: never, set: {press_at: never}, controllers: [three], seeds: 2}
+  - {label: bites, factors: {bite: [immediate, next_command]}}
+factors:
+  fail_mode: [fail_safe, fail_open]
+analysis:
+  headline: [plain, never]
+  comparisons: [{name: c, of: never, against: plain}]
+"""
+
+
+def test_a_part_of_a_study_is_that_part_of_its_trials():
+    study = parse_study(CHOSEN)
+    labels = [c.label for c in study.conditions]
+    for wanted in (["plain"], ["never", "bites, bite=next_command"], ["fail_mode=fail_open"], labels):
+        part = study.only(wanted)
+        keep = [t for t in study.trials() if t.condition.label in wanted]
+        assert {(t.trial, t.controller, t.seed, str(t.condition)) for t in part.trials()} == {
+            (t.trial, t.controller, t.seed, str(t.condition)) for t in keep
+        }
+    assert study.only([]) is study
+
+
+def test_what_a_plan_says_of_conditions_that_are_not_run_goes_with_them():
+    plan = parse_study(CHOSEN).only(["plain"]).document.analysis
+    assert plan.headline == ["plain"]
+    assert plan.comparisons == []
+    assert len(plan.notes) == 2
+
+
+def test_an_unknown_condition_is_refused_with_a_hint():
+    with pytest.raises(StudyError, match=r"Received 'plane'\. Did you mean 'plain'"):
+        parse_study(CHOSEN).only(["plane"])
