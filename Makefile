@@ -11,7 +11,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 help:
 	@echo "make demo       run every reference controller and open the way to a report (no network, GPU or key)"
 	@echo "make test       the whole test suite (minutes)"
-	@echo "make test-fast  the tests that take less than two minutes together"
+	@echo "make test-fast  the tests that are not marked slow"
 	@echo "make lint       ruff, mypy --strict, import rules"
 	@echo "make baselines  train every baseline over 5 seeds and write their table (minutes, CPU only)"
 	@echo "make bench      speed, side by side with a peer in the same run; writes docs/benchmarks.md"
