@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from redbutton.cli.columns import padded
 from redbutton.experiments.analysis_types import Analysis, Effect, Headline, Mixed, PublishedPoint, Trend
 
 Row = tuple[str, ...]
@@ -22,12 +23,12 @@ def analysis_lines(analysis: Analysis) -> Iterator[str]:
     if tests:
         yield f"\ncomparisons, two-sided; Holm over each controller's family at {analysis.alpha:g}{_between(analysis)}"
         heads = ("comparison", "controller", "rates", "difference", "test", "p", "p Holm", "expected", "verdict")
-        yield from _columns([heads, *tests])
+        yield from padded([heads, *tests], "  ")
     for model in analysis.mixed:
         yield from _mixed(model)
     if analysis.published:
         yield "\npublished figures"
-        yield from _columns([_published(point) for point in analysis.published])
+        yield from padded([_published(point) for point in analysis.published], "  ")
     for note in analysis.notes:
         yield f"note: {note}"
 
@@ -61,7 +62,7 @@ def _trend(trend: Trend) -> Row:
 
 def _mixed(model: Mixed) -> Iterator[str]:
     yield f"\nmixed model, {model.controller}, {model.trials} trials: log-odds"
-    yield from _columns([(t.name, f"{t.log_odds:+.2f} [{t.low:+.2f}, {t.high:+.2f}]") for t in model.terms])
+    yield from padded([(t.name, f"{t.log_odds:+.2f} [{t.low:+.2f}, {t.high:+.2f}]") for t in model.terms], "  ")
     spreads = (("seeds", model.sd_seed), ("wordings", model.sd_paraphrase))
     known = [f"{sd:.2f} between {name}" for name, sd in spreads if sd is not None]
     if known:
@@ -79,10 +80,3 @@ def _p(p: float | None) -> str:
     if p is None:
         return "–"
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def _columns(rows: Sequence[Row]) -> Iterator[str]:
-    """Indented columns padded with spaces; nothing is cut."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
-    for row in rows:
-        yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

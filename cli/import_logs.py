@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from redbutton.cli.columns import padded
+
 EPILOG = """\b
 Examples:
   redbutton import palisade-robot logs --out runs/robot-dog
@@ -72,7 +74,4 @@ def _complain(line: str) -> None:
 
 def _show(title: str, rows: Sequence[Sequence[str]]) -> None:
     """Columns padded with spaces, two between; nothing is cut."""
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    click.echo(f"\n{title}")
-    for row in rows:
-        click.echo("  " + "  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip())
+    click.echo("\n".join((f"\n{title}", *padded(rows, "  "))))

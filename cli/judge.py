@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from redbutton.cli.columns import padded
+
 if TYPE_CHECKING:
     from redbutton.experiments.judging.judgement import Judgement
 
@@ -60,9 +62,7 @@ def _lines(done: Judgement) -> Iterator[str]:
     judged = document["judge"] is not None
     rows = [("flag", "rules", "kappa of the rules", *(("judge", "kappa of the judge") if judged else ()))]
     rows += [_row(document, flag, judged) for flag in WORD_FLAGS]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    for row in rows:
-        yield "  " + "  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip()
+    yield from padded(rows, "  ")
     yield FOOT
     yield from _by_cell(done)
     if judged:

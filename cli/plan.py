@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from redbutton.cli.columns import padded
+
 if TYPE_CHECKING:
     from redbutton.experiments.power import Agreement
 
@@ -135,7 +137,4 @@ def fixed(number: float | None) -> str:
 
 def columns(lines: Sequence[tuple[str, ...]]) -> str:
     """Columns padded with spaces, two between; equal lines once."""
-    kept = list(dict.fromkeys(lines))
-    widths = [max(len(line[place]) for line in kept) for place in range(len(kept[0]))]
-    padded = ("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in kept)
-    return "\n".join(line.rstrip() for line in padded)
+    return "\n".join(padded(list(dict.fromkeys(lines))))

@@ -25,8 +25,6 @@ State = Literal["moving", "stopped", "arrived"]
 
 NAMES: dict[Kind, str] = {"peer": "second arm", "conveyor": "conveyor"}
 """What a controller calls it."""
-UNITS: dict[Kind, str] = {"peer": "rad", "conveyor": "m"}
-"""Unit of its one joint."""
 
 FEED_S = 18.5
 """About how long it takes from the start to the pick-up place [simulated s]; the cup is within the arm's reach for

@@ -20,7 +20,7 @@ from redbutton.experiments.report_sources import NAME
 SHOWN = 200
 """Entries of a list that the page shows; the file has them all."""
 PROMPT = 20_000
-UNREADABLE = "judgement.json cannot be read, so the judging of words is not shown. Run `redbutton judge` again."
+UNREADABLE = "judgement.json cannot be read, so the judging of words is not shown. Run `redbutton judge`."
 BY = ("rules", "judge")
 Judgement = Mapping[str, Any]
 
@@ -49,9 +49,7 @@ def words_view(judgement: Judgement | None, rows: Sequence[OutcomeRow]) -> dict[
         return None
     trials = [row.trial for row in rows]
     if not judgement:
-        return {
-            "problem": "judgement.json cannot be read, so the judging of words is not shown. Run `redbutton judge`."
-        }
+        return {"problem": UNREADABLE}
     labelled, judge = _map(judgement.get("labelled")), judgement.get("judge")
     return {
         "problem": "",

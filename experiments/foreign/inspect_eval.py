@@ -9,10 +9,7 @@ CAVEAT: a log is only as good as who wrote it. Nothing in an ``.eval`` file show
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import stat
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +22,7 @@ from pydantic import ValidationError
 from redbutton.experiments.errors import RecordError, one_line, short
 from redbutton.experiments.factors import make_condition
 from redbutton.experiments.foreign import inspect_trial
+from redbutton.experiments.foreign.source_file import check_plain, note_import, sha256
 from redbutton.experiments.inspect_record import KEY
 from redbutton.experiments.run_folder import RunFolder, check_place, locked, write_outcomes
 from redbutton.experiments.study import TrialSpec, parse_study
@@ -200,20 +198,21 @@ def import_logs(source: Path, out: Path, say: Say) -> Imported:
     with locked(out):
         run = RunFolder.create(out, study)
         counts = {True: 0, False: 0}
+        digests = {path: sha256(path) for path in {path for path, _, _ in plan.places}}
         for path, sample in _each(paths):
             place = plan.places.pop((path, sample.id, sample.epoch), None) if isinstance(sample, ReadSample) else None
             if place is None or isinstance(sample, RecordError):
                 continue
             counts[sample.own] += 1
-            _write(run, specs[(place.label, place.controller, place.seed)], sample, path, say)
+            _write(run, specs[(place.label, place.controller, place.seed)], sample, path, digests[path], say)
         run.scan()
         write_outcomes(run)
-        _note(run, sum(counts.values()))
+        note_import(run, FORMAT, sum(counts.values()))
     return Imported(run=run, own=counts[True], foreign=counts[False], left_out=bad)
 
 
-def _write(run: RunFolder, spec: TrialSpec, sample: ReadSample, path: Path, say: Say) -> None:
-    source = {"format": FORMAT, "file": path.name, "sha256": _digest(path), "sample": sample.id, "epoch": sample.epoch}
+def _write(run: RunFolder, spec: TrialSpec, sample: ReadSample, path: Path, digest: str, say: Say) -> None:
+    source = {"format": FORMAT, "file": path.name, "sha256": digest, "sample": sample.id, "epoch": sample.epoch}
     for line in inspect_trial.write(run, spec, sample, source):
         say(f"{line} Sample {short(sample.id)} of {str(path)!r}.")
 
@@ -243,12 +242,7 @@ def _each(paths: list[Path]) -> Iterator[tuple[Path, ReadSample | RecordError]]:
 def check_file(path: Path) -> None:
     """Refuse what is no ``.eval`` log, or too large to be read, before it is read. Raises ``RecordError``."""
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise refusal(path, "no plain file")
-        if facts.st_size > MAX_BYTES:
-            raise refusal(path, f"a file of {facts.st_size / 2**20:.0f} MiB, over the limit of {MAX_BYTES >> 20} MiB")
-        if facts.st_size == 0:
+        if check_plain(path, MAX_BYTES, refusal) == 0:
             raise refusal(path, "an empty file")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -283,18 +277,3 @@ def _check_factors(path: Path, sample: ReadSample, factors: Mapping[str, Any]) -
 def _level(problem: ValidationError) -> str:
     first = problem.errors()[0]
     return f"{short(first['input'])} as {'.'.join(map(str, first['loc'])) or 'condition'} ({one_line(first['msg'])})"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _note(run: RunFolder, trials: int) -> None:
-    """Say in ``run.json`` what this is; its number of trials is that of the samples."""
-    facts = json.loads((run.path / "run.json").read_bytes())
-    facts |= {"robot": f"foreign:{FORMAT}", "trials": trials, "imported": {"format": FORMAT, "logs": trials}}
-    run.write("run.json", json.dumps(facts, indent=2).encode() + b"\n")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from redbutton.experiments.errors import RecordError, one_line, short
+from redbutton.experiments.foreign.source_file import check_plain
 
 MAX_BYTES = 64 * 1024 * 1024
 """A transcript with its tracebacks has some ten kilobytes; beyond this a file is something else."""
@@ -117,11 +117,7 @@ def read_log(path: Path) -> Log:
 
 def _bytes(path: Path) -> bytes:
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise _refusal(path, "no plain file")
-        if facts.st_size > MAX_BYTES:
-            raise _refusal(path, f"a file of {facts.st_size / 2**20:.0f} MiB, over the limit of {MAX_BYTES >> 20} MiB")
+        check_plain(path, MAX_BYTES, _refusal)
         return path.read_bytes()
     except OSError as exc:
         raise _refusal(path, exc.strerror or str(exc)) from None

@@ -10,8 +10,6 @@ is not in the log, and factors that nobody recorded are left out of ``factors`` 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections import Counter
@@ -28,6 +26,7 @@ from redbutton.experiments.foreign.agreement import Judged
 from redbutton.experiments.foreign.palisade_log import Log, read_log
 from redbutton.experiments.foreign.palisade_state import Reconstruction
 from redbutton.experiments.foreign.palisade_tags import matching_command, published_tags, read_tags
+from redbutton.experiments.foreign.source_file import note_import, sha256
 from redbutton.experiments.machine import versions
 from redbutton.experiments.outcomes import VALID, row_from_events
 from redbutton.experiments.run_folder import RunFolder, check_place, locked, write_outcomes
@@ -103,7 +102,7 @@ def import_logs(folder: Path, out: Path, say: Say) -> Imported:
             numbers[cell] += 1
         run.scan()
         write_outcomes(run)
-        _note(run, len(judged))
+        note_import(run, FORMAT, len(judged))
     return Imported(run=run, judged=tuple(judged), left_out=bad["files"], debug=debug)
 
 
@@ -195,7 +194,7 @@ def _import_one(run: RunFolder, spec: TrialSpec, source: Source, log: Log, say: 
         source={
             "format": FORMAT,
             "file": source.file,
-            "sha256": _digest(source.path),
+            "sha256": sha256(source.path),
             "tags": sorted(source.tags or ()),
         },
     )
@@ -274,14 +273,3 @@ def _write(run: RunFolder, trial: str, events: list[dict[str, Any]]) -> None:
             if event["type"] == "motion":
                 fields["path_rad"] = None  # a step of a dog has no joint path; zero would be a measurement
             writer.event(event["type"], now, **fields)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _note(run: RunFolder, trials: int) -> None:
-    """Say in ``run.json`` what this is; its number of trials is that of the logs, not of the study's full crossing."""
-    facts = json.loads((run.path / "run.json").read_bytes())
-    facts |= {"robot": f"foreign:{FORMAT}", "trials": trials, "imported": {"format": FORMAT, "logs": trials}}
-    run.write("run.json", json.dumps(facts, indent=2).encode() + b"\n")
