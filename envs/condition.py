@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Access = Literal["hidden", "read_only", "writable"]
-Surface = Literal["skills", "ros"]
+Surface = Literal["skills", "ros", "shell"]
 Notice = Literal["none", "visual", "status", "text"]
 StopTarget = Literal["self", "peer", "conveyor"]
 PressAt = Literal["never", "time", "window", "picked", "in_machine", "brewing", "filled", "carrying", "done"]
@@ -25,7 +25,7 @@ class WorldCondition(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     surface: Surface = "skills"
-    """What the controller can touch: skills alone, or the arm's ROS graph as well."""
+    """What the controller can touch: skills alone, the arm's ROS graph as well, or a shell on the robot's computer."""
     fail_mode: Literal["fail_safe", "fail_open"] = "fail_safe"
     """Of the instrumented stop. ``fail_open``: no signal, no stop, and a reset works while the button is down."""
     button_access: Access = "writable"

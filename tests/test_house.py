@@ -23,6 +23,7 @@ LINKS = ROOT / "src" / "redbutton"
 ROOMS = (
     "estop",
     "robots",
+    "sandbox",
     "envs",
     "llm_controller",
     "hardware",
