@@ -10,7 +10,7 @@ sys.path.insert(0, "/opt/arm/lib")
 
 from arm_client import Arm, ArmError
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
