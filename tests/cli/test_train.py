@@ -25,10 +25,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_bad_input_is_refused_with_one_line(kind, cli, tmp_path):
+def test_bad_input_is_refused_with_one_line(kind, here, tmp_path):
     (tmp_path / "used/sarsa-s0").mkdir(parents=True)
     args, expected = CASES[kind]
-    done = cli(*args)
+    done = here(*args)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert re.fullmatch(r"error: [^\n]+\n", done.stderr), done.stderr
