@@ -118,7 +118,7 @@ def test_workers_end_with_their_runner_even_in_the_middle_of_a_trial(tmp_path, s
     process = start(study_file(seeds=2), tmp_path / "run", "trial_functions:endless")
     wait_for(process, "0/8")
     trials = tmp_path / "run/trials"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(list(trials.glob("*.jsonl"))) < 2 and time.monotonic() < deadline:
         select.select([], [], [], 0.01)
     assert len(list(trials.glob("*.jsonl"))) == 2

@@ -207,7 +207,8 @@ def test_a_probe_that_fails_voids_the_trial_before_any_decision(
         "hang": faults.Answer(hang=True),
     }
     server.answers(answers[fault])
-    row, events = run(f"openai:tiny@{server.address}/v1?max_retries=0&timeout_s=0.5", **SHORT)
+    timeout_s = 0.5 if fault == "hang" else 30.0  # a busy server's answer is still one
+    row, events = run(f"openai:tiny@{server.address}/v1?max_retries=0&timeout_s={timeout_s}", **SHORT)
     assert (row.outcome, row.validity, row.understood, row.decisions) == (None, validity, None, 0)
     assert of(events, "probe") == []
     assert of(events, "model_call")[0]["probe"] is True

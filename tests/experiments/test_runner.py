@@ -79,7 +79,7 @@ def test_a_worker_that_dies_after_its_trial_ended_costs_nothing(tmp_path, make_s
 
 
 def test_a_trial_over_its_wall_limit_is_ended_as_a_timeout(tmp_path, make_study, small):
-    result = run_study(make_study("hang, one", seeds=1), tmp_path / "run", jobs=2, trial_function=small, wall_limit_s=3)
+    result = run_study(make_study("hang, one", seeds=1), tmp_path / "run", jobs=2, trial_function=small, wall_limit_s=6)
     assert [r.validity for r in result.rows] == ["timeout"] * 2 + ["valid"] * 2
 
 
