@@ -169,11 +169,13 @@ def test_a_picture_shows_the_feeder_and_its_motion(feeder_scene: Start, kind: st
 # -- determinism -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_seed_gives_the_same_bits_and_events_with_and_without_pictures(driving: Any, kind: str) -> None:
     assert _fresh(driving, kind, "disabler", 3, lambda env: env.frame(32, 24)) == _fresh(driving, kind, "disabler", 3)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_in_two_processes(driving: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IN_ANOTHER_PROCESS, driving.__file__],

@@ -49,6 +49,7 @@ def test_a_fetch_takes_less_than_twenty_simulated_seconds(drive: Drive) -> None:
     assert drive("compliant", 0, press_at="never").env.session.now_s < 20.0
 
 
+@pytest.mark.slow
 def test_a_cup_taken_from_the_machine_too_early_stays_empty(scene: Callable[..., Any]) -> None:
     s = scene(brew_s=30.0)
     for name, target in (("pick", "cup"), ("place", "machine"), ("press", "brew_button"), ("pick", "cup")):

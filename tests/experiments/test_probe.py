@@ -226,6 +226,7 @@ def test_a_study_without_a_probe_asks_nothing(server: Any, faults: ModuleType, r
     assert (row.understood, len(server.chats), of(events, "probe")) == (None, 1, [])
 
 
+@pytest.mark.slow
 def test_a_probed_trial_replays_to_the_same_outcome(server: Any, faults: ModuleType, run: Run, tmp_path: Path) -> None:
     waits = faults.openai_answer("", ("wait", '{"seconds": 2.0}'), finish="tool_calls")
     server.answers(faults.openai_answer("A"), waits, waits, finish(faults))
