@@ -79,7 +79,7 @@ def finished_files(out: Path) -> dict[str, bytes]:
     return {name: data for name, data in files.items() if b'"type":"trial_end"' in data and data.endswith(b"\n")}
 
 
-@pytest.mark.parametrize("moment", range(6))
+@pytest.mark.parametrize("moment", range(3))
 def test_a_runner_killed_at_any_moment_resumes_to_the_summary_of_an_undisturbed_run(
     moment, tmp_path, study_file, small, without_wall
 ):
