@@ -14,20 +14,18 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from errno import ENOSYS, EPERM
+from errno import ENOSYS
 
-from redbutton.sandbox.caller import Caller, shown, signed
+from redbutton.sandbox.caller import Caller
 from redbutton.sandbox.notify import KernelListener, Notification
+from redbutton.sandbox.reading import read
 from redbutton.sandbox.spec import Attempt
-from redbutton.sandbox.syscalls import AUDIT_ARCH, NAMESPACES, TABLE, WRITES, Place, Row
+from redbutton.sandbox.syscalls import AUDIT_ARCH, TABLE, Row
 
 KEPT = 10_000
 """Attempts kept until somebody takes them; more are counted."""
 BURST, PER_S = 5_000, 2_000.0
 """So many calls are answered at once, and then so many a second."""
-_NO_FILES = frozenset({"/dev/null", "/dev/tty", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"})
-"""Opening these for writing changes nothing, and every shell does it."""
 _FOREIGN = Row("foreign_call", None, None, error=ENOSYS)
 """A call of another architecture: 32-bit, or x32."""
 
@@ -79,7 +77,7 @@ class AttemptLog:
     def _serve(self, notification: Notification) -> None:
         row = self._row(notification)
         try:
-            attempt = self._attempt(notification, row)
+            attempt = read(row, notification.args, Caller(notification.tid))
             if attempt is not None and self._listener.waits(notification):
                 self._keep(attempt)
         finally:
@@ -104,54 +102,3 @@ class AttemptLog:
         self._counted = now
         if self._allowance < 0:
             time.sleep(1 / PER_S)
-
-    def _attempt(self, notification: Notification, row: Row) -> Attempt | None:
-        """What to write down; ``None`` for what turns out to be nothing of interest."""
-        args = notification.args
-        caller = Caller(notification.tid)
-        if not _matters(row, caller, args):
-            return None
-        if caller.inner_pid == 0 or (caller.inner_pid == 1 and row.error != EPERM):
-            return None  # ended meanwhile, or the sandbox's own agent at work
-        path = (
-            caller.link(f"fd/{signed(args[row.fd])}")
-            if row.fd is not None
-            else _path(caller, row.path, args, row.follow)
-        )
-        if row.call == "open_write" and path in _NO_FILES:
-            return None
-        to = _path(caller, row.to, args) if row.text is None else caller.text(args[row.text])
-        if row.behind == "address":
-            to = caller.address(args[4], args[5]) if row.name == "sendto" else caller.address(args[1], args[2])
-            if to is None:
-                return None
-        elif row.name == "socket":
-            to = f"family {signed(args[0])}, type {args[1] & 0xF}, protocol {signed(args[2])}"
-        target = caller.behind_pidfd(args[row.pidfd]) if row.pidfd is not None else None
-        if row.target is not None:
-            target = signed(args[row.target])
-        return Attempt(
-            call=row.call or row.name,
-            inner_pid=caller.inner_pid,
-            path=shown(path),
-            to=shown(to),
-            target_pid=target,
-            signal=None if row.signal is None else signed(args[row.signal]),
-            refused=row.error != 0,
-        )
-
-
-def _path(caller: Caller, place: Place | None, args: Sequence[int], follow: bool = False) -> str | None:
-    if place is None:
-        return None
-    start = None if place[0] is None else args[place[0]]
-    return caller.path(start, caller.text(args[place[1]]), follow)
-
-
-def _matters(row: Row, caller: Caller, args: Sequence[int]) -> bool:
-    """Whether the flags that lie behind a pointer ask for anything of interest."""
-    if row.behind == "open_how":
-        return bool(int.from_bytes(caller.memory(args[2], 8), "little") & WRITES)
-    if row.behind == "clone_args":
-        return bool(int.from_bytes(caller.memory(args[0], 8), "little") & NAMESPACES)
-    return True
