@@ -40,7 +40,7 @@ for i in range(40):
 
 
 @pytest.fixture(scope="module")
-def room(has_sandbox: None) -> Iterator[Sandbox]:
+def room() -> Iterator[Sandbox]:
     files = (File("/opt/race.py", RACE), File("/opt/dying.py", DYING))
     with Sandbox(SandboxSpec(files=files, writable={"/tmp": 4, "/home/robot": 4}, home="/home/robot")) as sandbox:
         if not sandbox.attempts_seen:
@@ -164,7 +164,7 @@ def test_an_ordinary_command_is_not_held_up(room: Sandbox) -> None:
     assert min(times) < 0.1
 
 
-def test_attempts_beyond_the_room_for_them_are_counted(has_sandbox: None) -> None:
+def test_attempts_beyond_the_room_for_them_are_counted() -> None:
     with Sandbox(SandboxSpec()) as sandbox:
         log = sandbox._log
         if log is None:
@@ -175,14 +175,14 @@ def test_attempts_beyond_the_room_for_them_are_counted(has_sandbox: None) -> Non
         assert log.dropped == 15
 
 
-def test_no_thread_and_no_descriptor_is_left(has_sandbox: None) -> None:
+def test_no_thread_and_no_descriptor_is_left() -> None:
     before = set(threading.enumerate()), set(os.listdir("/proc/self/fd"))
     with Sandbox(SandboxSpec()) as sandbox:
         sandbox.run("while :; do mkdir /tmp/d; rmdir /tmp/d; done & sleep 0.1")
     assert (set(threading.enumerate()), set(os.listdir("/proc/self/fd"))) == before
 
 
-def test_the_thread_ends_with_the_room_and_what_was_told_can_still_be_taken(has_sandbox: None) -> None:
+def test_the_thread_ends_with_the_room_and_what_was_told_can_still_be_taken() -> None:
     sandbox = Sandbox(SandboxSpec()).start()
     log: AttemptLog | None = sandbox._log
     if log is None:
