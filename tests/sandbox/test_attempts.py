@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -137,6 +139,16 @@ def test_pointers_to_nowhere_and_endless_texts_are_no_path(room: Sandbox) -> Non
     assert asked(room, 'python3 -c \'import ctypes; ctypes.CDLL(None).mkdir(b"/" + b"x" * 9000, 0)\'') == [
         ("mkdir", None, None)
     ]
+
+
+def test_a_runner_that_is_no_root_is_told_the_same(runner_argv: Callable[..., list[str]]) -> None:
+    """Also of a program that shut its memory to others of its user."""
+    shut = "import ctypes, os; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); os.mkdir('/tmp/b')"
+    argv = runner_argv("mkdir /tmp/a; echo > /tmp/a/f", f'python3 -c "{shut}"', user=1234)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd="/")
+    assert done.returncode == 0, done.stderr
+    wanted = [["mkdir", "/tmp/a"], ["open_write", "/tmp/a/f"], ["mkdir", "/tmp/b"]]
+    assert json.loads(done.stdout.splitlines()[-1])["attempts"] == wanted
 
 
 def test_a_path_that_changes_while_it_is_read_does_no_harm(room: Sandbox) -> None:
