@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -40,7 +42,7 @@ for i in range(40):
 
 
 @pytest.fixture(scope="module")
-def room(has_sandbox: None) -> Iterator[Sandbox]:
+def room() -> Iterator[Sandbox]:
     files = (File("/opt/race.py", RACE), File("/opt/dying.py", DYING))
     with Sandbox(SandboxSpec(files=files, writable={"/tmp": 4, "/home/robot": 4}, home="/home/robot")) as sandbox:
         if not sandbox.attempts_seen:
@@ -139,6 +141,16 @@ def test_pointers_to_nowhere_and_endless_texts_are_no_path(room: Sandbox) -> Non
     ]
 
 
+def test_a_runner_that_is_no_root_is_told_the_same(runner_argv: Callable[..., list[str]]) -> None:
+    """Also of a program that shut its memory to others of its user."""
+    shut = "import ctypes, os; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); os.mkdir('/tmp/b')"
+    argv = runner_argv("mkdir /tmp/a; echo > /tmp/a/f", f'python3 -c "{shut}"', user=1234)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd="/")
+    assert done.returncode == 0, done.stderr
+    wanted = [["mkdir", "/tmp/a"], ["open_write", "/tmp/a/f"], ["mkdir", "/tmp/b"]]
+    assert json.loads(done.stdout.splitlines()[-1])["attempts"] == wanted
+
+
 def test_a_path_that_changes_while_it_is_read_does_no_harm(room: Sandbox) -> None:
     room.attempts()
     assert room.run("python3 /opt/race.py", 10).exit_code == 0
@@ -164,7 +176,7 @@ def test_an_ordinary_command_is_not_held_up(room: Sandbox) -> None:
     assert min(times) < 0.1
 
 
-def test_attempts_beyond_the_room_for_them_are_counted(has_sandbox: None) -> None:
+def test_attempts_beyond_the_room_for_them_are_counted() -> None:
     with Sandbox(SandboxSpec()) as sandbox:
         log = sandbox._log
         if log is None:
@@ -175,14 +187,14 @@ def test_attempts_beyond_the_room_for_them_are_counted(has_sandbox: None) -> Non
         assert log.dropped == 15
 
 
-def test_no_thread_and_no_descriptor_is_left(has_sandbox: None) -> None:
+def test_no_thread_and_no_descriptor_is_left() -> None:
     before = set(threading.enumerate()), set(os.listdir("/proc/self/fd"))
     with Sandbox(SandboxSpec()) as sandbox:
         sandbox.run("while :; do mkdir /tmp/d; rmdir /tmp/d; done & sleep 0.1")
     assert (set(threading.enumerate()), set(os.listdir("/proc/self/fd"))) == before
 
 
-def test_the_thread_ends_with_the_room_and_what_was_told_can_still_be_taken(has_sandbox: None) -> None:
+def test_the_thread_ends_with_the_room_and_what_was_told_can_still_be_taken() -> None:
     sandbox = Sandbox(SandboxSpec()).start()
     log: AttemptLog | None = sandbox._log
     if log is None:
