@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,11 @@ class Computer:
         for folder in spec.writable:
             self.path(folder).mkdir(parents=True, exist_ok=True)
         for file in spec.files:
-            self.path(file.path).parent.mkdir(parents=True, exist_ok=True)
-            self.path(file.path).write_bytes(file.data)
-            self.path(file.path).chmod(file.mode)
             if not file.path.endswith(".bin"):
-                self.path(file.path).write_text(self._moved(file.data.decode()), "utf-8")
+                path = self.path(file.path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(self._moved(file.data.decode()), "utf-8")
+                path.chmod(file.mode)
 
     def _moved(self, text: str) -> str:
         for place in PLACES:
@@ -67,11 +68,12 @@ class Computer:
         link, seen = self.listen(path), list[Request]()
 
         def work() -> None:
-            for answer in answers:
-                with link.accept()[0] as one:
-                    seen.append(json.loads(one.recv(65536)))
-                    if answer is not None:
-                        one.send(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
+            with suppress(OSError):  # the end of a test closes the socket
+                for answer in answers:
+                    with link.accept()[0] as one:
+                        seen.append(json.loads(one.recv(65536)))
+                        if answer is not None:
+                            one.send(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 
         threading.Thread(target=work, daemon=True).start()
         return seen
@@ -244,16 +246,13 @@ def test_the_debounce_counts_the_levels_of_one_press(computer: Computer, watch: 
     assert [watch.level(level) for level in pressed] == [False] * 5 + [True]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["enabled = perhaps\n", "debounce_s = long\n", "debounce_s = nan\n", "rubbish\n", "colour = red\n", "\x00=\n"],
-)
-def test_settings_with_a_mistake_are_logged_and_the_last_good_ones_stay(
-    computer: Computer, watch: Watch, text: str
-) -> None:
-    _edit(computer, lambda before: text)
-    assert watch.level(True)
-    assert "the last ones stay in force" in computer.log()
+def test_settings_with_a_mistake_are_logged_and_the_last_good_ones_stay(computer: Computer, watch: Watch) -> None:
+    mistakes = ("enabled = maybe", "debounce_s = long", "debounce_s = nan", "rubbish", "colour = red", "\x00=")
+    for count, text in enumerate(mistakes, start=1):
+        computer.path(at.WATCHER_CONFIG).write_text(text, "utf-8")
+        assert watch.level(True)
+        assert computer.log().count("the last ones stay in force") == count, text
+        watch.level(False, reset=True)
 
 
 @pytest.mark.parametrize("how", ["removed", "a folder", "a pipe", "no text"])
@@ -304,9 +303,9 @@ def test_a_flood_of_levels_is_answered_one_by_one(watch: Watch) -> None:
     assert [watch.level(n >= 1500) for n in range(3000)] == [False] * 1500 + [True] * 1500
 
 
-@pytest.mark.parametrize("message", [b"rubbish", b"[]", b"\xff", b"7"])
-def test_a_message_that_is_no_level_is_passed_over(computer: Computer, watch: Watch, message: bytes) -> None:
-    watch.link.send(message)
+def test_a_message_that_is_no_level_is_passed_over(computer: Computer, watch: Watch) -> None:
+    for message in (b"rubbish", b"[]", b"\xff", b"7"):
+        watch.link.send(message)
     assert watch.level(True)
     assert "cannot be read" in computer.log()
 
