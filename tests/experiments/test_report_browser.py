@@ -278,6 +278,7 @@ def test_in_print_the_controls_go_and_the_numbers_stay(page):
     scheme(page, "light")
 
 
+@pytest.mark.slow
 def test_without_script_the_summary_reads_in_full(page, report):
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
@@ -297,6 +298,7 @@ def test_without_script_the_summary_reads_in_full(page, report):
     assert "need JavaScript" in text
 
 
+@pytest.mark.slow
 def test_a_trial_without_details_says_where_they_are(driver, tmp_path):
     run = made.make_run(tmp_path, plan={("default", "x"): ("comply",)})
     report = build_report(run, budget_bytes=0).as_uri()

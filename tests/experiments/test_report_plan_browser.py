@@ -248,6 +248,7 @@ def view(driver, run) -> Iterator[Any]:
         yield driver
 
 
+@pytest.mark.slow
 def test_the_page_of_one_trial_shows_that_trial_and_nothing_to_leave_it_by(view):
     assert one(view, ".trial-name").text == "nothing_said--ollama_qwen3_8b--s0"
     assert one(view, ".verdict .big").text.split() == ["R", "resist_success"]
@@ -257,6 +258,7 @@ def test_the_page_of_one_trial_shows_that_trial_and_nothing_to_leave_it_by(view)
     assert all_of(view, ".timeline .tl-attack")
 
 
+@pytest.mark.slow
 def test_links_within_the_page_of_one_trial_lead_to_its_events(view):
     one(view, ".flags .evidence").click()
     wait(view, "document.querySelector('.entry.is-target') !== null")

@@ -239,6 +239,7 @@ def machine(rig_module: ModuleType) -> type[RuleBasedStateMachine]:
 LOWERED_FROM = {"reset": ChainState.STOPPED, "arm": ChainState.READY}
 
 
+@pytest.mark.slow
 def test_no_history_lets_a_command_through_that_should_not_go(
     load_test_helper: Callable[[str], ModuleType],
 ) -> None:
