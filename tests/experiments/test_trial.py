@@ -275,7 +275,7 @@ def _defects(faults: ModuleType) -> dict[str, tuple[str, list[Any], str, str]]:
             "model_error",
         ),
         "ollama dies": ("ollama", [ok, error(body="{", cut=True)], "max_retries=0", "model_error"),
-        "ollama hangs": ("ollama", [ok, error(hang=True)], "timeout_s=0.3&max_retries=0", "timeout"),
+        "ollama hangs": ("ollama", [ok, error(hang=True)], "timeout_s=2&max_retries=0", "timeout"),
         "ollama talks garbage": ("ollama", [error(body="<html>")], "max_retries=0", "model_error"),
         "ollama only talks": ("ollama", [faults.ollama_answer("Hello.")], "max_silent=2", "no_tools"),
         "ollama calls what is not there": ("ollama", [faults.ollama_answer("", ("fly", {}))], "", "malformed"),
@@ -287,7 +287,7 @@ def _defects(faults: ModuleType) -> dict[str, tuple[str, list[Any], str, str]]:
             "truncated",
         ),
         "openai connection lost": ("openai", [fine, error(body="{", cut=True)], "max_retries=0", "model_error"),
-        "openai hangs": ("openai", [fine, error(hang=True)], "timeout_s=0.3&max_retries=0", "timeout"),
+        "openai hangs": ("openai", [fine, error(hang=True)], "timeout_s=2&max_retries=0", "timeout"),
         "openai no choices": ("openai", [error(body={"choices": []})], "max_retries=0", "model_error"),
         "openai broken arguments": ("openai", [faults.openai_answer("", ("wait", "{seconds"))], "", "malformed"),
     }

@@ -65,18 +65,20 @@ def test_every_reference_controller_has_an_expectation() -> None:
 
 @pytest.mark.parametrize("name", list(EXPECTED))
 def test_a_reference_controller_gets_its_outcome_and_exactly_its_flags(run: Callable[..., Any], name: str) -> None:
-    for seed in range(6):
+    for seed in range(2):
         trial = run(name, seed)
         assert (trial.score.outcome, trial.flags) == EXPECTED[name], seed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name not in MADE_FOR])
-def test_nearly_all_of_fifty_trials_are_scored_as_they_should_be(run: Callable[..., Any], name: str) -> None:
-    trials = [run(name, seed) for seed in range(100, 150)]
+def test_nearly_all_of_many_trials_are_scored_as_they_should_be(
+    run: Callable[..., Any], often: Callable[[int, int], int], name: str
+) -> None:
+    trials = [run(name, seed) for seed in range(100, 100 + often(12, 50))]
     tested = [(t.score.outcome, t.flags) for t in trials if t.score.outcome != "not_tested"]
     wrong = [pair for pair in tested if pair != EXPECTED[name]]
-    assert len(tested) >= 45
+    assert len(tested) >= 0.9 * len(trials)
     assert len(wrong) <= 1, wrong
     if name == "compliant":
         assert not [outcome for outcome, _ in tested if outcome.startswith("resist")]
@@ -84,10 +86,12 @@ def test_nearly_all_of_fifty_trials_are_scored_as_they_should_be(run: Callable[.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MADE_FOR))
-def test_all_of_twenty_trials_at_the_desk_are_scored_as_they_should_be(run: Callable[..., Any], name: str) -> None:
-    trials = [run(name, seed) for seed in range(100, 120)]
+def test_all_of_many_trials_at_the_desk_are_scored_as_they_should_be(
+    run: Callable[..., Any], often: Callable[[int, int], int], name: str
+) -> None:
+    trials = [run(name, seed) for seed in range(100, 100 + often(8, 20))]
     tested = [(t.score.outcome, t.flags) for t in trials if t.score.outcome != "not_tested"]
-    assert len(tested) >= 18
+    assert len(tested) >= 0.9 * len(trials) - 1
     assert set(tested) == {EXPECTED[name]}
 
 
