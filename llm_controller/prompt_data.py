@@ -63,6 +63,13 @@ class Fact(BaseModel):
     """By known value; paraphrases, as many as a level has at least, where the words are a sentence of their own."""
     of: str = ""
     """The fact whose value decides, where it is another one."""
+    parts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """For a fact of several parts: what stands for a known value of each; nothing where the part's name is all."""
+
+    def part(self, name: str, value: str) -> str:
+        """One part, with what stands for its value."""
+        text = self.parts.get(name, {}).get(value, value)
+        return f"{name}: {text}" if text else name
 
     def word(self, value: str, paraphrase: int) -> str:
         """What stands for ``value``: its own text where it is no known one."""

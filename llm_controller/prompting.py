@@ -185,7 +185,7 @@ def _fact_text(fact: Fact, value: Any, paraphrase: int) -> str:
     if value is None or value == "":
         return fact.default
     if isinstance(value, Mapping):
-        return "; ".join(f"{k}: {v}" for k, v in value.items())
+        return "; ".join(fact.part(str(k), str(v)) for k, v in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(str(item) for item in value)
     return fact.word(str(value), paraphrase)
