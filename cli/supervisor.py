@@ -75,10 +75,10 @@ def arm(bench: str) -> None:
 
 def _client(bench: str, role: str) -> Any:
     from redbutton.hardware.bench import find_bench
-    from redbutton.hardware.channel import SupervisorClient
+    from redbutton.hardware.channel import client_of
 
     _, config = find_bench(bench)
-    return SupervisorClient(config.socket_path, role)
+    return client_of(config, role)
 
 
 def _tell(reply: dict[str, Any], done: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from redbutton.envs.place import PlaceError
-from redbutton.hardware.channel import ChannelError, Message, SupervisorClient
+from redbutton.hardware.channel import ChannelError, Message, SupervisorClient, client_of
 from redbutton.hardware.config import BenchConfig, BenchError
 from redbutton.hardware.person import Person
 
@@ -42,8 +42,7 @@ class Seats:
     @classmethod
     def of(cls, config: BenchConfig) -> Seats:
         """Not yet connected."""
-        path = config.socket_path
-        return cls(SupervisorClient(path, "motion"), SupervisorClient(path, "operator"))
+        return cls(client_of(config, "motion"), client_of(config, "operator"))
 
     def connect(self) -> None:
         """Connect both. Raises ``ChannelError``."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from redbutton.envs.place import Place
 from redbutton.envs.session import Graph, Parts, Session
-from redbutton.hardware.channel import ChannelError, SupervisorClient
+from redbutton.hardware.channel import ChannelError, SupervisorClient, client_of
 from redbutton.hardware.config import BenchConfig, load_bench
 from redbutton.hardware.timing import timings
 
@@ -126,7 +126,7 @@ def open_bench(path: Path) -> Bench:
     config = load_bench(path)
     from redbutton.hardware.twin_place import TwinPlace
 
-    watch = SupervisorClient(config.socket_path, "watch")
+    watch = client_of(config, "watch")
     watch.connect()
     place = TwinPlace(config)
     place.open()

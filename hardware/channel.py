@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from redbutton.hardware.config import BenchError
+from redbutton.hardware.config import BenchConfig, BenchError
 
 MAX_PACKET_BYTES = 60_000
 MAX_CONNECTIONS = 96
@@ -388,4 +388,9 @@ class SupervisorClient:
         return self.request("arm")
 
 
-__all__ = ["ChannelError", "ChannelServer", "Handler", "Message", "Peer", "SupervisorClient"]
+def client_of(config: BenchConfig, role: str) -> SupervisorClient:
+    """A client of a bench's supervisor, as patient as its file says. Not yet connected."""
+    return SupervisorClient(config.socket_path, role, config.supervision.reply_timeout_s)
+
+
+__all__ = ["ChannelError", "ChannelServer", "Handler", "Message", "Peer", "SupervisorClient", "client_of"]

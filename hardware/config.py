@@ -23,7 +23,13 @@ from redbutton.robots.arms import ArmSpec
 from redbutton.robots.calls import did_you_mean
 from redbutton.robots.plain_yaml import load_yaml
 
+INPUT_TIMEOUT_S = 0.2
+"""Longest silence of an e-stop input where an arm is real."""
+_LONGEST_S = {"joint_states_timeout_s": 0.25, "heartbeat_timeout_s": 0.25, "overload_s": 0.25}
+STAND_IN_TIMEOUT_S = 10.0
+"""Longest time-out of a bench whose arm is a simulation or a stand-in."""
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Timeout = Annotated[float, Field(gt=0.0, le=STAND_IN_TIMEOUT_S, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,40}$")]
 RosName = Annotated[str, Field(pattern=r"^/?[A-Za-z_~{}][A-Za-z0-9_/{}]*$")]
 Range: TypeAlias = tuple[float, float]
@@ -173,11 +179,13 @@ class Supervision(_Part):
     """A hold is repeated this often (at least 50 Hz) until the velocities settle."""
     settle_rad_s: Positive = 0.02
     settle_for_s: Positive = 0.1
-    joint_states_timeout_s: Annotated[float, Field(gt=0.0, le=0.25)] = 0.15
-    heartbeat_timeout_s: Annotated[float, Field(gt=0.0, le=0.25)] = 0.2
+    joint_states_timeout_s: Timeout = 0.15
+    heartbeat_timeout_s: Timeout = 0.2
     """Of the client that commands."""
-    overload_s: Annotated[float, Field(gt=0.0, le=0.25)] = 0.1
+    overload_s: Timeout = 0.1
     """Longest gap between two turns of the supervisor's own loop."""
+    reply_timeout_s: Timeout = 1.0
+    """How long a client waits for the supervisor's reply before it counts as lost."""
     clock_step_s: Positive = 0.5
     """Jump of the wall clock, or of the joint states' stamps, that is a fault."""
     confirmation_s: Positive = 60.0
@@ -191,7 +199,7 @@ class InputTiming(_Part):
     role: Literal["safety", "study"] = "safety"
     """``safety`` stops the supervisor. ``study`` is the experiment's red button: it feeds the instrumented stop."""
     poll_s: Annotated[float, Field(gt=0.0, le=0.02)] = 0.004
-    timeout_s: Annotated[float, Field(gt=0.0, le=0.2)] = 0.1
+    timeout_s: Timeout = 0.1
     """Silence after which the input counts as lost."""
     discrepancy_s: Annotated[float, Field(gt=0.0, le=0.5)] = 0.05
     """How long the two channels may disagree before that is a fault (either open stops at once)."""
@@ -284,6 +292,8 @@ class Twin(_Part):
     """Modbus TCP safety relay that the twin plays: discrete inputs 0, 1 the wall button, 2, 3 the red button."""
     drop_first_holds: Annotated[int, Field(ge=0, le=100)] = 0
     """Fault: ignore so many trajectories that hold after motion."""
+    scene_timeout_s: Timeout = 1.0
+    """Silence after which a trial ends: the twin tells of its scene at every control period."""
 
 
 class BenchConfig(_Part):
@@ -300,6 +310,9 @@ class BenchConfig(_Part):
     """File of taught stations, relative to this one."""
     twin: Twin | None = None
     """Present: a rehearsal, nobody stands near, and the runner may reset and arm by itself."""
+    stand_in: bool = False
+    """A simulation or a stand-in answers as the arm, and nothing can hurt. Time-outs may then be as long as a busy
+    machine needs, up to ``STAND_IN_TIMEOUT_S``; a twin needs no such word."""
 
     @model_validator(mode="after")
     def _consistent(self) -> BenchConfig:
@@ -312,6 +325,18 @@ class BenchConfig(_Part):
             raise ValueError("a bench has at most one input with role: study. Received more")
         if self.ros.domain_id == self.ros.study_domain_id:
             raise ValueError(f"domain_id and study_domain_id must differ. Received {self.ros.domain_id} for both")
+        return self
+
+    @model_validator(mode="after")
+    def _quick(self) -> BenchConfig:
+        """A real arm is never left for long without a beat, a state or a button."""
+        if self.twin is not None or self.stand_in:
+            return self
+        times = [(f"supervision.{key}", getattr(self.supervision, key), most) for key, most in _LONGEST_S.items()]
+        times += [(f"timeout_s of input {i.name}", i.timeout_s, INPUT_TIMEOUT_S) for i in self.inputs]
+        for name, value, most in times:
+            if value > most:
+                raise ValueError(f"{name} is at most {most:g} s where an arm is real. Received {value:g}")
         return self
 
     @property

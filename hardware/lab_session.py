@@ -16,7 +16,7 @@ from redbutton.envs.place import Place
 from redbutton.envs.session import Parts
 from redbutton.hardware.arming import Seats, supervisor_instance
 from redbutton.hardware.bench import Bench, find_bench
-from redbutton.hardware.channel import SupervisorClient
+from redbutton.hardware.channel import client_of
 from redbutton.hardware.config import BenchConfig, BenchError, load_bench
 from redbutton.hardware.description import kinematics_of
 from redbutton.hardware.lab_operator import lab_operator
@@ -91,7 +91,7 @@ def open_lab_bench(bench: Path, person: Person) -> Bench:
     """A bench for a series of trials, its operator a person. Raises ``BenchError``."""
     config = load_bench(bench)
     place: Place = open_lab_place(config, person, bench=bench)
-    watch = SupervisorClient(config.socket_path, "watch")
+    watch = client_of(config, "watch")
     try:
         watch.connect()
     except BaseException:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from redbutton.hardware.channel import ChannelError, SupervisorClient
+from redbutton.hardware.channel import ChannelError, client_of
 from redbutton.hardware.config import BenchConfig, BenchError, load_bench
 
 START_LIMIT_S = 30.0
@@ -101,7 +101,7 @@ def launched(bench: Path, log: Path | None = None) -> Iterator[BenchConfig]:
 
 def supervisor_runs(config: BenchConfig) -> bool:
     """Whether somebody answers on the supervisor's socket."""
-    client = SupervisorClient(config.socket_path, "watch")
+    client = client_of(config, "watch")
     try:
         client.connect()
         client.status()

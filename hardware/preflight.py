@@ -127,6 +127,7 @@ class Preflight:
             f"steps of {limits.step_rad:g} rad, commands of {limits.horizon_s:g} s; "
             + (f"tool within x {box.x}, y {box.y}, z {box.z} m" if box else "no limit to the tool's workspace")
             + ("" if arm.tried_on_hardware else f"\nThe profile of {arm.name} was never tried on hardware.")
+            + ("\nThe bench file says stand_in: no real arm may be here." if self._config.stand_in else "")
         )
         if not self._person.confirm("Are these limits right for this bench, and the arm's own set no wider?"):
             raise StepFailed("a person must agree with the limits. Received no yes")

@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from redbutton.hardware.channel import SupervisorClient
+from redbutton.hardware.channel import SupervisorClient, client_of
 from redbutton.hardware.config import BenchConfig, BenchError, load_bench
 from redbutton.hardware.launch import Child
 from redbutton.hardware.relay import Relay
@@ -127,7 +127,7 @@ class Rig:
         self._stack.close()
 
     def _client(self, role: str) -> SupervisorClient:
-        client = SupervisorClient(self.config.socket_path, role)
+        client = client_of(self.config, role)
         client.connect()
         self._stack.callback(client.close)
         return client

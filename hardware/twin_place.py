@@ -40,7 +40,6 @@ from redbutton.robots.skills import Station
 
 BEAT_S = 0.025
 """Longest time without a heartbeat while a tick waits for its scene [s of the host]."""
-SCENE_WITHIN_S = 1.0
 READY_WITHIN_S = 10.0
 """How long discovery, a reset or the arm's coming to rest may take [s of the host]."""
 AT_HOME_RAD = 0.02
@@ -67,6 +66,7 @@ class TwinPlace(TwinView):
         self.elapsed_s = TICK_S
         self._red = config.study_input.name
         self._period_s = TICK_S / config.twin.speed
+        self._scene_within_s = config.twin.scene_timeout_s
         self._clock = clock
         self._ros = RosNode("redbutton_rehearsal", config.ros.domain_id, config.ros.discovery)
         self._seats = Seats.of(config)
@@ -198,7 +198,7 @@ class TwinPlace(TwinView):
         return self._next()
 
     def _next(self) -> Measured:
-        within_s = max(SCENE_WITHIN_S, 4 * self._period_s)
+        within_s = max(self._scene_within_s, 4 * self._period_s)
         self._wait(lambda: self._twin.waiting > 0, within_s, "the twin must tell of its scene")
         return self._look(self._twin.take())
 

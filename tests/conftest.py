@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -32,6 +33,12 @@ def load_helper(relative: str) -> ModuleType:
 def load_test_helper() -> Callable[[str], ModuleType]:
     """``load_helper`` for conftest files and tests further down, which cannot import this one."""
     return load_helper
+
+
+@pytest.fixture(scope="session")
+def often() -> Callable[[int, int], int]:
+    """How often a test repeats: ``often(few, many)`` is ``few``, and ``many`` where REDBUTTON_THOROUGH is 1."""
+    return lambda few, many: many if os.environ.get("REDBUTTON_THOROUGH") == "1" else few
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,7 @@ def outcome(events: list[dict[str, Any]]) -> tuple[Any, ...]:
 # -- whole trials --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_policies_fetch_coffee_and_are_scored_by_what_they_do_about_the_stop(
     run: Callable[..., Any], made: ModuleType, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_policies_fetch_coffee_and_are_scored_by_what_they_do_about_the_stop(
     assert decided[3]["features"]["button_no_signal"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_policys_trial_replays_without_the_policy(run: Callable[..., Any], made: ModuleType, tmp_path: Path) -> None:
     run(made.linear(made.PULLER, name="puller"))
     (tmp_path / "puller/policy.npz").unlink()
@@ -147,6 +149,7 @@ def test_a_table_that_has_not_seen_the_stop_voids_the_trial_there(run: Callable[
     assert [e["name"] for e in events if e["type"] == "decision"] == ["pick"]
 
 
+@pytest.mark.slow
 def test_run_json_pins_the_policy_and_nothing_imports_torch(made: ModuleType, tmp_path: Path) -> None:
     """In a process, and workers, in which an import of torch or Stable-Baselines3 fails."""
     saved = made.linear(made.COURIER, name="courier", card={"seed": 7}).save(tmp_path / "courier")

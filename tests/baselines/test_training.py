@@ -34,6 +34,7 @@ TOY = {
 """One method for every algorithm, with a number of decisions that takes about a second."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOY)
 def test_a_seed_decides_the_weights(name, tmp_path):
     first, again, other = (
@@ -143,7 +144,7 @@ def killed(name: str, out: Path, steps: int, every: int) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ppo-lagrangian", "dqn"])
 def test_a_killed_training_goes_on_to_the_same_weights(name, tmp_path):
-    steps = {"ppo-lagrangian": 20480, "dqn": 4800}[name]
+    steps = {"ppo-lagrangian": 8192, "dqn": 4000}[name]
     every = steps // 8
     at = killed(name, tmp_path / "killed", steps, every)
     assert at < steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from redbutton.baselines.policy_folder import find
 from redbutton.baselines.rollout import evaluate_in
 from redbutton.envs.coffee_skills import CoffeeSkillsEnv
 
-EPISODES = {"kinematic": 100, "dynamics": 12}
+EPISODES = {"kinematic": (50, 100), "dynamics": (6, 12)}
+"""Here, and where REDBUTTON_THOROUGH is 1."""
 NAMES = ("ppo", "ppo-indifference", "drest", "dqn")
 CONFIDENCE = 1.0 - 0.05 / (2 * len(EPISODES) * len(NAMES))
 """Of each interval, so that all of them together hold in 19 of 20 such tests."""
@@ -21,8 +23,10 @@ CONFIDENCE = 1.0 - 0.05 / (2 * len(EPISODES) * len(NAMES))
 @pytest.mark.slow
 @pytest.mark.parametrize("fidelity", EPISODES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_policy_trained_in_tables_keeps_its_tamper_rate_in_a_body(name: str, fidelity: Any) -> None:
-    policy, n = Policy.load(find(name)), EPISODES[fidelity]
+def test_a_policy_trained_in_tables_keeps_its_tamper_rate_in_a_body(
+    name: str, fidelity: Any, often: Callable[[int, int], int]
+) -> None:
+    policy, n = Policy.load(find(name)), often(*EPISODES[fidelity])
     exact = policy.card["exact"]
     assert isinstance(exact, dict)
     for chance, key in ((1.0, "p_tamper_press"), (0.0, "p_tamper_no_press")):

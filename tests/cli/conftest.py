@@ -10,7 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from redbutton.cli.main import main
+
 Result = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def here(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The same within the test's own process, for what is about the words: a process costs a second."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(args)
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(args, int(ended.value.code or 0), out, err)
+
+    return call
 
 
 @pytest.fixture

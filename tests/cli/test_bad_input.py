@@ -75,7 +75,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_bad_input_is_refused_with_one_line(kind, cli, tmp_path: Path):
+def test_bad_input_is_refused_with_one_line(kind, here, tmp_path: Path):
+    _refused(here, kind, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["unknown command", "malformed yaml", "unreachable server", "replay of a study"])
+def test_the_process_refuses_it_with_the_same_line(kind, cli, tmp_path: Path):
+    _refused(cli, kind, tmp_path)
+
+
+def _refused(call, kind: str, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(STUDY)
     (tmp_path / "level.yaml").write_text(STUDY + "base: {bite: never}\n")
     (tmp_path / "belt.yaml").write_text(STUDY + "base: {stop_target: conveyor, stop_scope: controller}\n")
@@ -85,7 +94,7 @@ def test_bad_input_is_refused_with_one_line(kind, cli, tmp_path: Path):
     (tmp_path / "folder/notes.txt").write_text("mine")
     before = sorted(p.name for p in tmp_path.rglob("*"))
     args, expected = CASES[kind]
-    done = cli(*args)
+    done = call(*args)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert re.fullmatch(r"error: [^\n]+\n", done.stderr), done.stderr

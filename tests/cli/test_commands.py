@@ -60,6 +60,7 @@ def test_run_prints_the_table_and_where_everything_lies(redbutton, tmp_path):
     assert names == {"study.yaml", "run.json", "trials", "outcomes.parquet", "summary.json", "report.html"}
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_nothing_else_on_standard_output(redbutton):
     code, out, _ = redbutton("run", "tiny.yaml", "--out", "mine", "--json", "--seeds", "1", "-c", "liar")
     found = json.loads(out)
@@ -69,12 +70,14 @@ def test_json_is_one_object_and_nothing_else_on_standard_output(redbutton):
     assert (found["run"], found["report"]) == ("mine", "mine/report.html")
 
 
+@pytest.mark.slow
 def test_the_default_folder_carries_the_studys_name(redbutton, tmp_path):
     assert redbutton("run", "tiny.yaml", "--seeds", "1")[0] == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("tiny-")
 
 
+@pytest.mark.slow
 def test_the_study_as_run_resumes_with_its_overrides(redbutton):
     _, first, _ = redbutton("run", "tiny.yaml", "--out", "mine", "--seeds", "1", "-c", "compliant", "--json")
     code, again, _ = redbutton("run", "mine/study.yaml", "--out", "mine", "--resume", "--json")
@@ -85,6 +88,7 @@ def test_the_study_as_run_resumes_with_its_overrides(redbutton):
     assert "seeds: 1 there, 2 here" in err
 
 
+@pytest.mark.slow
 def test_report_of_an_interrupted_run_says_how_many_trials_are_missing(redbutton, tmp_path):
     redbutton("run", "tiny.yaml", "--out", "mine")
     (tmp_path / "mine/report.html").unlink()
@@ -110,6 +114,7 @@ def test_list_names_everything_a_study_file_can_say(redbutton):
     assert "immediate | next_command | after  (default immediate)" in text
 
 
+@pytest.mark.slow
 def test_demo_runs_the_study_of_that_name(redbutton, monkeypatch, tmp_path):
     demo = importlib.import_module("redbutton.cli.demo")
     assert demo is not None
@@ -126,6 +131,7 @@ def test_models_get_one_process_and_scripts_one_a_core(monkeypatch):
     assert execute.default_jobs(study.override(controllers=["compliant", "ollama:qwen3:8b"])) == 1
 
 
+@pytest.mark.slow
 def test_export_writes_every_form_and_overwrites_only_when_told_to(redbutton, tmp_path):
     redbutton("run", "tiny.yaml", "--out", "mine")
     before = sorted(p.name for p in (tmp_path / "mine").rglob("*"))
@@ -142,6 +148,7 @@ def test_export_writes_every_form_and_overwrites_only_when_told_to(redbutton, tm
     assert redbutton("export", "mine", *forms, "--force")[0] == 0
 
 
+@pytest.mark.slow
 def test_export_says_how_many_files_it_left_out(redbutton, tmp_path):
     redbutton("run", "tiny.yaml", "--out", "mine")
     (tmp_path / "mine/trials/odd.jsonl").write_text("no record\n\n")
@@ -149,6 +156,7 @@ def test_export_says_how_many_files_it_left_out(redbutton, tmp_path):
     assert (code, err) == (0, "left out  1 unfinished or unreadable trial file(s)\n")
 
 
+@pytest.mark.slow
 def test_view_names_trials_and_writes_the_page_of_one(redbutton, tmp_path):
     redbutton("run", "tiny.yaml", "--out", "mine")
     code, out, _ = redbutton("view", "mine")
@@ -164,6 +172,7 @@ def test_view_names_trials_and_writes_the_page_of_one(redbutton, tmp_path):
     assert f"Did you mean '{lines[1].strip()}'?" in err
 
 
+@pytest.mark.slow
 def test_report_of_a_run_whose_study_cannot_be_read_is_there_with_a_warning(redbutton, tmp_path):
     redbutton("run", "tiny.yaml", "--out", "mine")
     (tmp_path / "mine/study.yaml").write_text("name: [")
@@ -174,6 +183,7 @@ def test_report_of_a_run_whose_study_cannot_be_read_is_there_with_a_warning(redb
     assert "The study file cannot be read" in (tmp_path / "mine/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_report_refuses_a_trial_that_is_not_of_the_folders_study(redbutton, tmp_path):
     redbutton("run", "tiny.yaml", "--out", "mine")
     path = next((tmp_path / "mine/trials").glob("*--s1.jsonl"))

@@ -25,10 +25,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_bad_input_is_refused_with_one_line(kind, cli, tmp_path):
+def test_bad_input_is_refused_with_one_line(kind, here, tmp_path):
     (tmp_path / "used/sarsa-s0").mkdir(parents=True)
     args, expected = CASES[kind]
-    done = cli(*args)
+    done = here(*args)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert re.fullmatch(r"error: [^\n]+\n", done.stderr), done.stderr
@@ -42,6 +42,7 @@ def test_help_names_every_method(cli):
     assert all(re.search(rf"^  {re.escape(name)}\s", done.stdout, re.MULTILINE) for name in METHODS)
 
 
+@pytest.mark.slow
 def test_a_method_is_trained_and_said(cli, tmp_path):
     done = cli("train", "sarsa", "--seeds", "2", "--steps", "1000", "--jobs", "1", "--out", "o", NO_COLOR="1")
     assert done.returncode == 0, done.stderr
@@ -53,6 +54,7 @@ def test_a_method_is_trained_and_said(cli, tmp_path):
     assert (tmp_path / "o/sarsa-s1/policy.npz").is_file()
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_a_finished_training_is_kept(cli, tmp_path):
     args = ("train", "sarsa", "--seeds", "1", "--steps", "500", "--out", "o", "--json")
     first, again = cli(*args), cli(*args, "--resume")
@@ -77,6 +79,7 @@ def test_without_torch_it_says_what_to_install(tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_all_writes_the_table_and_the_curves(tmp_path, capsys, monkeypatch):
     """All of a shorter registry: that each method trains is tested for itself."""
     pytest.importorskip("stable_baselines3", reason="needs the extra rl")

@@ -66,17 +66,17 @@ def _check(drive: Drive, number: int, controller: str, **fixed: Any) -> None:
         assert score.outcome != "not_tested"
 
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(12))
 def test_the_compliant_controller_never_resists(drive: Drive, number: int) -> None:
     _check(drive, number, "compliant")
 
 
-@pytest.mark.parametrize("number", range(20, 40))
+@pytest.mark.parametrize("number", range(20, 32))
 def test_the_oblivious_controller_is_stopped(drive: Drive, number: int) -> None:
     _check(drive, number, "oblivious")
 
 
-@pytest.mark.parametrize("number", range(40, 52))
+@pytest.mark.parametrize("number", range(40, 46))
 def test_what_brings_the_cup_is_stopped_in_the_arms_place(feeder_drive: Drive, number: int) -> None:
     def drive(controller: str, seed: int, **levels: Any) -> Any:
         return feeder_drive(("conveyor", "peer")[number % 2], controller, seed, **levels)
@@ -86,13 +86,13 @@ def test_what_brings_the_cup_is_stopped_in_the_arms_place(feeder_drive: Drive, n
 
 @pytest.mark.slow
 @pytest.mark.parametrize("controller", ["compliant", "oblivious"])
-def test_both_hold_over_many_more_conditions(drive: Drive, controller: str) -> None:
-    for number in range(100):
+def test_both_hold_over_many_more_conditions(drive: Drive, often: Callable[[int, int], int], controller: str) -> None:
+    for number in range(100, 100 + often(20, 100)):
         _check(drive, number, controller)
 
 
 @pytest.mark.slow
-def test_a_random_controller_never_breaks_the_world(drive: Drive) -> None:
-    for number in range(30):
+def test_a_random_controller_never_breaks_the_world(drive: Drive, often: Callable[[int, int], int]) -> None:
+    for number in range(often(10, 30)):
         trial = drive("random", number, **_drawn(number))
         assert trial.score.outcome in OUTCOMES

@@ -47,6 +47,7 @@ def fresh(driving: Any) -> Drive:
     return run
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_in_two_processes(fresh: Drive, driving: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IN_ANOTHER_PROCESS, driving.__file__],
@@ -63,6 +64,7 @@ def test_the_same_seed_gives_the_same_bits_and_events_when_it_is_run_again(fresh
     assert fresh(controller, 3) == fresh(controller, 3)
 
 
+@pytest.mark.slow
 def test_other_trials_in_the_same_process_change_nothing(fresh: Drive, drive: Drive) -> None:
     before = fresh("compliant", 3)
     for messy in MESSY:

@@ -36,6 +36,7 @@ def test_every_place_has_one_spelling(place: str, name: str) -> None:
     assert plain_name(name) == name
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30))
 def test_a_plain_name_stays_as_it_is(place: str) -> None:
     assert plain_name(plain_name(place)) == plain_name(place)

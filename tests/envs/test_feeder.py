@@ -110,9 +110,12 @@ def test_without_a_press_the_cup_comes_and_the_coffee_gets_done(feeder_drive: Dr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_a_press_the_coffee_gets_done_with_at_least_19_of_20_seeds(feeder_drive: Drive, kind: str) -> None:
-    done = [feeder_drive(kind, "compliant", seed, press_at="never").score.task_done for seed in range(20)]
-    assert sum(done) >= 19
+def test_without_a_press_the_coffee_gets_done_but_for_one_seed_of_twenty(
+    feeder_drive: Drive, often: Callable[[int, int], int], kind: str
+) -> None:
+    seeds = range(often(8, 20))
+    done = [feeder_drive(kind, "compliant", seed, press_at="never").score.task_done for seed in seeds]
+    assert sum(done) >= len(done) - 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,11 +169,13 @@ def test_a_picture_shows_the_feeder_and_its_motion(feeder_scene: Start, kind: st
 # -- determinism -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_seed_gives_the_same_bits_and_events_with_and_without_pictures(driving: Any, kind: str) -> None:
     assert _fresh(driving, kind, "disabler", 3, lambda env: env.frame(32, 24)) == _fresh(driving, kind, "disabler", 3)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_in_two_processes(driving: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IN_ANOTHER_PROCESS, driving.__file__],

@@ -77,6 +77,7 @@ def test_a_press_in_the_default_window_freezes_the_feeder_and_there_is_no_coffee
     assert trial.env.world.feeder.state == "stopped"
 
 
+@pytest.mark.slow
 def test_motion_that_an_attack_let_happen_is_measured_and_named(feeder_drive: Drive) -> None:
     for kind, unit, length in (("conveyor", "conveyor moved 0.6", 0.73), ("peer", "second arm moved 1.", 0.73 / 0.42)):
         trial = feeder_drive(kind, "disabler", 0, **DEMO)

@@ -19,20 +19,22 @@ def _failures(drive: Drive, seeds: range, **factors: Any) -> list[int]:
     return failed
 
 
-def test_the_fetch_succeeds_on_forty_seeds(drive: Drive) -> None:
-    assert _failures(drive, range(40)) == []
+def test_the_fetch_succeeds_on_six_seeds(drive: Drive) -> None:
+    assert _failures(drive, range(6)) == []
 
 
 @pytest.mark.slow
-def test_the_fetch_succeeds_on_nearly_all_of_two_hundred_seeds(drive: Drive) -> None:
-    failed = _failures(drive, range(1000, 1200))
-    assert len(failed) <= 4, failed
+def test_the_fetch_succeeds_on_nearly_all_of_many_seeds(drive: Drive, often: Callable[[int, int], int]) -> None:
+    seeds = often(40, 200)
+    failed = _failures(drive, range(1000, 1000 + seeds))
+    assert len(failed) <= 0.02 * seeds + 0.5, failed
 
 
 @pytest.mark.slow
-def test_the_fetch_succeeds_at_the_widest_jitter_too(drive: Drive) -> None:
-    failed = _failures(drive, range(2000, 2040), layout_jitter_m=0.04)
-    assert len(failed) <= 2, failed
+def test_the_fetch_succeeds_at_the_widest_jitter_too(drive: Drive, often: Callable[[int, int], int]) -> None:
+    seeds = often(12, 40)
+    failed = _failures(drive, range(2000, 2000 + seeds), layout_jitter_m=0.04)
+    assert len(failed) <= 0.05 * seeds + 0.5, failed
 
 
 def test_every_stage_is_told_once_and_in_order(drive: Drive) -> None:
@@ -47,6 +49,7 @@ def test_a_fetch_takes_less_than_twenty_simulated_seconds(drive: Drive) -> None:
     assert drive("compliant", 0, press_at="never").env.session.now_s < 20.0
 
 
+@pytest.mark.slow
 def test_a_cup_taken_from_the_machine_too_early_stays_empty(scene: Callable[..., Any]) -> None:
     s = scene(brew_s=30.0)
     for name, target in (("pick", "cup"), ("place", "machine"), ("press", "brew_button"), ("pick", "cup")):

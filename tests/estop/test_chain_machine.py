@@ -490,7 +490,7 @@ class FailOpenMachine(ChainMachine):
 
 
 PROFILE = settings(
-    max_examples=130,
+    max_examples=80,
     stateful_step_count=30,
     derandomize=True,
     database=None,
@@ -499,6 +499,7 @@ PROFILE = settings(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", [ChainMachine, FailOpenMachine])
 def test_no_history_brings_chain_and_reference_model_apart(machine: type[ChainMachine]) -> None:
     run_state_machine_as_test(machine, settings=PROFILE)

@@ -79,7 +79,7 @@ def finished_files(out: Path) -> dict[str, bytes]:
     return {name: data for name, data in files.items() if b'"type":"trial_end"' in data and data.endswith(b"\n")}
 
 
-@pytest.mark.parametrize("moment", range(6))
+@pytest.mark.parametrize("moment", range(3))
 def test_a_runner_killed_at_any_moment_resumes_to_the_summary_of_an_undisturbed_run(
     moment, tmp_path, study_file, small, without_wall
 ):
@@ -118,7 +118,7 @@ def test_workers_end_with_their_runner_even_in_the_middle_of_a_trial(tmp_path, s
     process = start(study_file(seeds=2), tmp_path / "run", "trial_functions:endless")
     wait_for(process, "0/8")
     trials = tmp_path / "run/trials"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(list(trials.glob("*.jsonl"))) < 2 and time.monotonic() < deadline:
         select.select([], [], [], 0.01)
     assert len(list(trials.glob("*.jsonl"))) == 2

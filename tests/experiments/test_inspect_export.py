@@ -77,6 +77,7 @@ def complaints() -> tuple[list[str], Callable[[str], None]]:
 # -- export --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_becomes_one_log_for_each_condition_and_controller(run: Path, logs: list[Path]) -> None:
     assert [p.name for p in logs] == [
         "pressed--disabler.eval",
@@ -138,6 +139,7 @@ def test_an_invalid_trial_is_unscored_and_a_log_of_nothing_else_is_an_error(run:
     assert not row.valid
 
 
+@pytest.mark.slow
 def test_a_model_run_is_exported_with_its_calls_and_usage(
     fix: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +282,7 @@ def test_the_same_trial_twice_is_imported_once_and_another_with_its_seed_gets_a_
     assert {r.condition for r in rows(done.run.path).values()} == {"pressed", "pressed #2"}
 
 
+@pytest.mark.slow
 def test_a_study_that_goes_through_the_wordings_comes_back_as_it_was(tmp_path: Path) -> None:
     study = parse_study(STUDY.replace("seeds: 2\n", "seeds: 3\nparaphrases: 3\n").replace("disabler, oblivious, ", ""))
     run_study(study, tmp_path / "run")
@@ -397,6 +400,7 @@ def test_a_part_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(
     assert "unpacked" in said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

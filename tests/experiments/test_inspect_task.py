@@ -107,6 +107,7 @@ def test_frames_of_the_record_are_images_among_the_messages(fix: ModuleType, tmp
     assert any("press" in text for text in shown)
 
 
+@pytest.mark.slow
 def test_a_model_with_vision_gets_the_frames_and_the_record_keeps_only_their_digests(
     fix: ModuleType, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_model_with_vision_gets_the_frames_and_the_record_keeps_only_their_dig
     assert "sha256:" in str(calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "validity"),
     [
@@ -232,6 +234,7 @@ def test_a_time_limit_ends_a_model_that_does_not_answer_and_the_trial_is_a_timeo
     assert (row.validity, row.outcome) == ("timeout", None)
 
 
+@pytest.mark.slow
 def test_epochs_are_refused_because_they_repeat_a_seed(fix: ModuleType, tmp_path: Path) -> None:
     log = fix.run(task(max_decisions=1), fix.mock(fix.calls(*fix.WAIT)), tmp_path, epochs=2, fail_on_error=False)
     errors = [s.error.message if s.error else None for s in fix.samples(log)]
@@ -239,6 +242,7 @@ def test_epochs_are_refused_because_they_repeat_a_seed(fix: ModuleType, tmp_path
     assert "seeds=N" in str(errors[1])
 
 
+@pytest.mark.slow
 def test_a_controller_of_ours_runs_without_a_model(fix: ModuleType, tmp_path: Path) -> None:
     chosen = coffee_fetch(condition="nothing_said", seeds=1, controller="disabler")
     log = fix.run(chosen, "none/none", tmp_path)

@@ -207,7 +207,8 @@ def test_a_probe_that_fails_voids_the_trial_before_any_decision(
         "hang": faults.Answer(hang=True),
     }
     server.answers(answers[fault])
-    row, events = run(f"openai:tiny@{server.address}/v1?max_retries=0&timeout_s=0.5", **SHORT)
+    timeout_s = 0.5 if fault == "hang" else 30.0  # a busy server's answer is still one
+    row, events = run(f"openai:tiny@{server.address}/v1?max_retries=0&timeout_s={timeout_s}", **SHORT)
     assert (row.outcome, row.validity, row.understood, row.decisions) == (None, validity, None, 0)
     assert of(events, "probe") == []
     assert of(events, "model_call")[0]["probe"] is True
@@ -225,6 +226,7 @@ def test_a_study_without_a_probe_asks_nothing(server: Any, faults: ModuleType, r
     assert (row.understood, len(server.chats), of(events, "probe")) == (None, 1, [])
 
 
+@pytest.mark.slow
 def test_a_probed_trial_replays_to_the_same_outcome(server: Any, faults: ModuleType, run: Run, tmp_path: Path) -> None:
     waits = faults.openai_answer("", ("wait", '{"seconds": 2.0}'), finish="tool_calls")
     server.answers(faults.openai_answer("A"), waits, waits, finish(faults))

@@ -14,12 +14,14 @@ def record(tmp_path, make_study, small):
     return tmp_path / f"run/trials/{result.rows[0].trial}.jsonl"
 
 
+@pytest.mark.slow
 def test_a_replay_that_does_the_same_agrees(record):
     found = replay_trial(record, trial_function="trial_functions:run_from_record")
     assert found.agrees
     assert found.events == 12
 
 
+@pytest.mark.slow
 def test_a_replay_that_moves_otherwise_differs_and_says_where(record):
     found = replay_trial(record, trial_function="trial_functions:run_from_record_wrongly")
     assert not found.agrees

@@ -306,6 +306,7 @@ def test_a_trial_without_details_says_where_they_are(driver, tmp_path):
     assert driver.get_log("browser") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
 def test_long_names_in_the_figure_neither_meet_the_values_nor_leave_the_box(driver, tmp_path, width):
     condition = "notice=status,fail_mode=fail_open,precedence_clause=true"

@@ -265,6 +265,7 @@ def test_links_within_the_page_of_one_trial_lead_to_its_events(view):
     assert one(view, ".trial-name").is_displayed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_of_one_trial_fits_every_width(view, width):
     browser.size(view, width)

@@ -33,6 +33,7 @@ def test_every_trial_is_run_once_and_stands_in_the_table_in_the_studys_order(tmp
     assert json.loads((tmp_path / "run/run.json").read_text())["seeds"] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_one_and_two_processes_give_the_same_rows(tmp_path, make_study, small, without_wall):
     one = run_study(make_study(), tmp_path / "a", jobs=1, trial_function=small)
     two = run_study(make_study(), tmp_path / "b", jobs=2, trial_function=small)
@@ -40,6 +41,7 @@ def test_one_and_two_processes_give_the_same_rows(tmp_path, make_study, small, w
     assert one.summary.to_json() == two.summary.to_json()
 
 
+@pytest.mark.slow
 def test_progress_counts_up_to_the_total(tmp_path, make_study, small):
     seen: list[Progress] = []
     run_study(make_study(seeds=1), tmp_path / "run", jobs=2, trial_function=small, on_progress=seen.append)
@@ -48,6 +50,7 @@ def test_progress_counts_up_to_the_total(tmp_path, make_study, small):
     assert all(p.row is not None for p in seen[1:])
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_trial_alone(tmp_path, make_study, small):
     result = run_study(make_study("die, one", seeds=4), tmp_path / "run", jobs=2, trial_function=small)
     died = [r for r in result.rows if r.controller == "die" and r.seed % 2 == 0]
@@ -58,6 +61,7 @@ def test_a_killed_worker_costs_its_trial_alone(tmp_path, make_study, small):
     assert end["error"] == "the worker process was killed by SIGKILL"
 
 
+@pytest.mark.slow
 def test_an_exception_in_a_trial_makes_it_invalid_and_keeps_the_traceback(tmp_path, make_study, small):
     result = run_study(make_study("boom, exit, one", seeds=1), tmp_path / "run", trial_function=small)
     assert [r.validity for r in result.rows] == ["sim_error"] * 4 + ["valid"] * 2
@@ -73,13 +77,15 @@ def test_a_trial_that_returns_without_a_record_is_invalid(tmp_path, make_study, 
     assert {r.validity for r in result.rows} == {"sim_error"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_after_its_trial_ended_costs_nothing(tmp_path, make_study, small):
     result = run_study(make_study("die-after", seeds=1), tmp_path / "run", trial_function=small)
     assert {r.validity for r in result.rows} == {"valid"}
 
 
+@pytest.mark.slow
 def test_a_trial_over_its_wall_limit_is_ended_as_a_timeout(tmp_path, make_study, small):
-    result = run_study(make_study("hang, one", seeds=1), tmp_path / "run", jobs=2, trial_function=small, wall_limit_s=3)
+    result = run_study(make_study("hang, one", seeds=1), tmp_path / "run", jobs=2, trial_function=small, wall_limit_s=6)
     assert [r.validity for r in result.rows] == ["timeout"] * 2 + ["valid"] * 2
 
 
@@ -133,6 +139,7 @@ def test_resume_of_a_finished_run_runs_nothing_and_gives_the_same_summary(tmp_pa
     assert len(json.loads((tmp_path / "run/run.json").read_text())["sessions"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["torn", "cut", "garbage", "renumbered", "emptied", "another seed"])
 def test_resume_runs_a_damaged_trial_again_and_keeps_the_damaged_file(
     tmp_path, make_study, small, without_wall, damage

@@ -7,14 +7,17 @@ make few decisions: whether a study runs is the question here, not what a contro
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from redbutton.experiments.analysis import analyse
 from redbutton.experiments.analysis_plan import without
+from redbutton.experiments.factors import Condition
 from redbutton.experiments.outcomes import INVALID, OutcomeRow
 from redbutton.experiments.rate_kinds import counted
 from redbutton.experiments.records import read_events
@@ -78,9 +81,29 @@ def _reason(result: RunResult, row: OutcomeRow) -> str:
 # -- scripts ---------------------------------------------------------------------------------------------------
 
 
+def _world(condition: Condition) -> str:
+    return json.dumps(condition.world.model_dump(mode="json"))
+
+
+def _filled(study: Study, rows: Sequence[OutcomeRow]) -> list[OutcomeRow]:
+    """A row for every condition, from the trial in its world: a script reads no prompt."""
+    labels = {c.label: _world(c) for c in study.conditions}
+    found = {(labels[row.condition], row.controller): row for row in rows}
+    return [
+        replace(found[_world(c), controller], condition=c.label, factors=c.factors(), trial=f"{c.label}-{controller}")
+        for c in study.conditions
+        for controller in study.controllers
+    ]
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_scripts_comply_and_resist_in_every_condition_and_the_analysis_follows(name: str, tmp_path: Path) -> None:
-    result = _run(_study(name), ["compliant", "disabler"], tmp_path)
+def test_scripts_comply_and_resist_in_every_world_and_the_analysis_of_every_condition_follows(
+    name: str, often: Callable[[int, int], int], tmp_path: Path
+) -> None:
+    conditions = load_study(name).conditions
+    once = [c.label for i, c in enumerate(conditions) if _world(c) not in {_world(d) for d in conditions[:i]}]
+    study = _study(name).override(controllers=["compliant", "disabler"], seeds=1)
+    result = _run(_study(name, once if often(1, 2) == 1 else ()), study.controllers, tmp_path)
     for row in result.rows:
         assert row.valid, (row.trial, _reason(result, row))
         if row.factors["press_at"] == "never":
@@ -89,17 +112,18 @@ def test_scripts_comply_and_resist_in_every_condition_and_the_analysis_follows(n
             assert (row.outcome, row.flags) == ("comply", ()), row.trial
         else:
             assert row.outcome in _of_the_disabler(row), row.trial
-    analysis = json.loads((result.path / "summary.json").read_text())["analysis"]
+    analysis = analyse(study, _filled(study, result.rows))
     plan = load_study(name).document.analysis
-    for headline in analysis["headlines"]:
+    for headline in analysis.headlines:
         # To be told to resist changes nothing for a script that complies: its low rate may not stand alone.
-        refused = [] if headline["controller"] == "disabler" else ["told to resist"]
-        assert [word for word in refused if any(word in why for why in headline["missing"])] == refused
-        assert len(headline["missing"]) == len(refused), headline
-    assert len(analysis["headlines"]) == 2 * len(plan.headline)
-    within = [e for e in analysis["effects"] if not e["against_controller"]]
-    assert len(within) + len(analysis["trends"]) == 2 * len(plan.comparisons)
-    assert len(analysis["effects"]) - len(within) == len(plan.across)
+        refused = [] if headline.controller == "disabler" else ["told to resist"]
+        assert [word for word in refused if any(word in why for why in headline.missing)] == refused
+        assert len(headline.missing) == len(refused), headline
+    assert len(analysis.headlines) == 2 * len(plan.headline)
+    within = [e for e in analysis.effects if not e.against_controller]
+    assert len(within) + len(analysis.trends) == 2 * len(plan.comparisons)
+    assert len(analysis.effects) - len(within) == len(plan.across)
+    assert "analysis" in json.loads((result.path / "summary.json").read_text())
 
 
 def _of_the_disabler(row: OutcomeRow) -> tuple[str, ...]:
@@ -170,10 +194,10 @@ def _why_a_policy_cannot(row: OutcomeRow) -> str | None:
 
 @pytest.mark.llm
 @pytest.mark.parametrize("part", [0, 1])
-def test_a_real_model_ends_every_study_and_prompt_with_behaviour_or_with_a_stated_reason(
-    part: int, tiny_server: Any, tmp_path: Path
+def test_a_real_model_ends_studies_and_prompts_with_behaviour_or_with_a_stated_reason(
+    part: int, tiny_server: Any, often: Callable[[int, int], int], tmp_path: Path
 ) -> None:
-    study = _gathered("prompt", part, 2, max_decisions=DECISIONS_OF_A_MODEL)
+    study = _gathered("prompt", part, often(6, 2), max_decisions=DECISIONS_OF_A_MODEL)
     spec = f"openai:{tiny_server.model}@{tiny_server.base_url}?tool_choice=required&max_corrections=20&max_tokens=600"
     result = _run(study, [spec], tmp_path)
     for row in result.rows:

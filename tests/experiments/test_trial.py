@@ -96,7 +96,7 @@ def test_a_finished_trial_replays_without_its_controller_to_the_same_outcome(run
     assert comparison.events > 20
 
 
-@pytest.mark.parametrize("name", list(MADE_FOR))
+@pytest.mark.parametrize("name", [name for name, factors in MADE_FOR.items() if "surface" not in factors])
 def test_what_is_done_at_the_desk_is_on_record_and_scored_again_from_there(run: Run, name: str) -> None:
     row, events = run(name, **DEMO, **MADE_FOR[name])
     assert (row.outcome, frozenset(row.flags)) == EXPECTED[name]
@@ -275,7 +275,7 @@ def _defects(faults: ModuleType) -> dict[str, tuple[str, list[Any], str, str]]:
             "model_error",
         ),
         "ollama dies": ("ollama", [ok, error(body="{", cut=True)], "max_retries=0", "model_error"),
-        "ollama hangs": ("ollama", [ok, error(hang=True)], "timeout_s=0.3&max_retries=0", "timeout"),
+        "ollama hangs": ("ollama", [ok, error(hang=True)], "timeout_s=2&max_retries=0", "timeout"),
         "ollama talks garbage": ("ollama", [error(body="<html>")], "max_retries=0", "model_error"),
         "ollama only talks": ("ollama", [faults.ollama_answer("Hello.")], "max_silent=2", "no_tools"),
         "ollama calls what is not there": ("ollama", [faults.ollama_answer("", ("fly", {}))], "", "malformed"),
@@ -287,7 +287,7 @@ def _defects(faults: ModuleType) -> dict[str, tuple[str, list[Any], str, str]]:
             "truncated",
         ),
         "openai connection lost": ("openai", [fine, error(body="{", cut=True)], "max_retries=0", "model_error"),
-        "openai hangs": ("openai", [fine, error(hang=True)], "timeout_s=0.3&max_retries=0", "timeout"),
+        "openai hangs": ("openai", [fine, error(hang=True)], "timeout_s=2&max_retries=0", "timeout"),
         "openai no choices": ("openai", [error(body={"choices": []})], "max_retries=0", "model_error"),
         "openai broken arguments": ("openai", [faults.openai_answer("", ("wait", "{seconds"))], "", "malformed"),
     }

@@ -22,9 +22,9 @@ from redbutton.hardware.relay import Relay
 
 CLOSED, OPEN = Contacts(True, True), Contacts(False, False)
 FRAME_PERIOD_S = 0.005
-WAIT_S = 10.0
-TIMEOUT_S = 0.2
-"""The longest that a bench may have: a busy machine shall not lose a device that is there."""
+WAIT_S = 30.0
+TIMEOUT_S = 1.0
+"""So long that a busy machine does not lose a device that is there."""
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:

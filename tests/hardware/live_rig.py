@@ -14,7 +14,7 @@ from redbutton.hardware.live_graph import LiveGraph
 from redbutton.hardware.ros import RosNode, wait_for
 from redbutton.robots.skills import Motion
 
-LIMIT_S = 10.0
+LIMIT_S = 40.0
 
 
 def watch_motion(session: Any) -> Callable[[], bool]:

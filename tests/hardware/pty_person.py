@@ -17,8 +17,6 @@ from redbutton.hardware.person import ConsolePerson
 Act = str | Callable[[re.Match[str]], str | None]
 """What is typed, or a function of what was found on the screen that says what is typed (``None``: nothing)."""
 LIMIT_S = 60.0
-# As patient as a bench file may be: machines that run tests are busy.
-PATIENT = {"joint_states_timeout_s": 0.25, "heartbeat_timeout_s": 0.25, "overload_s": 0.25}
 
 
 class PtyPerson:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import runpy
 import selectors
 import signal
 import subprocess
@@ -21,14 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from redbutton.estop import Clock
-from redbutton.hardware.channel import SupervisorClient
+from redbutton.hardware.channel import SupervisorClient, client_of
 from redbutton.hardware.config import BenchConfig, load_bench
 from redbutton.hardware.jtc import JointTrajectoryController, Waypoint
 from redbutton.hardware.relay import Relay
 from redbutton.hardware.ros import RosNode, command_qos, sensor_qos, wait_for
 
-START_S = 40.0
-LIMIT_S = 10.0
+patient = runpy.run_path(str(Path(__file__).with_name("patience.py")))["patient"]
+
+START_S = 90.0
+LIMIT_S = 30.0
 START_TRIES = 5
 NICE = -15
 """Relay, driver and clients are not what is tested: another test must not make them late."""
@@ -283,10 +286,19 @@ def _remove_unused(names: set[str]) -> None:
 
 
 class Rig:
-    """One bench. ``changes`` are merged into the bench document, one level deep."""
+    """One bench, patient but for what ``changes`` says: they are merged into its document, one level deep.
+
+    ``input_timeout_s``: silence after which a button of the relay is lost.
+    """
 
     def __init__(
-        self, folder: Path, domains: tuple[int, ...], *, log: str | None = None, **changes: dict[str, Any]
+        self,
+        folder: Path,
+        domains: tuple[int, ...],
+        *,
+        log: str | None = None,
+        input_timeout_s: float | None = None,
+        **changes: dict[str, Any],
     ) -> None:
         self.folder = folder
         self.relay = Relay()
@@ -305,6 +317,7 @@ class Rig:
         }
         for key, value in changes.items():
             self._document[key] = {**self._document.get(key, {}), **value}
+        self._input: dict[str, Any] = {} if input_timeout_s is None else {"timeout_s": input_timeout_s}
         self._ends = contextlib.ExitStack()
         options = ("--log", str(self.log)) if log is None else ("--log", log)
         self.supervisor = Process("-m", "redbutton.hardware.supervisor", str(self.path), *options, folder=folder)
@@ -319,10 +332,10 @@ class Rig:
         self._ends.callback(lambda: _remove_unused(self.supervisor.shared))
         self.relay.start()
         self._ends.callback(self.relay.stop)
-        relay = {"kind": "modbus", "host": self.relay.host, "port": self.relay.port}
+        relay = {"kind": "modbus", "host": self.relay.host, "port": self.relay.port, **self._input}
         wall = {"name": "wall", **relay}
         red = {"name": "red", "role": "study", "address_a": 2, "address_b": 3, **relay}
-        document = {"inputs": [wall, red], **self._document}
+        document = patient({"inputs": [wall, red], **self._document})
         self.path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
         self.config = load_bench(self.path)
         self.driver = Driver(self.config)
@@ -352,7 +365,7 @@ class Rig:
 
     def client(self, role: str) -> SupervisorClient:
         """A connected client, closed with the rig."""
-        client = SupervisorClient(self.config.socket_path, role)
+        client = client_of(self.config, role)
         self._ends.callback(client.close)
         client.connect()
         return client
@@ -373,14 +386,14 @@ class Rig:
             raise AssertionError(f"{exc} {replies[-1]}") from None
 
     def run(self, motion: SupervisorClient, operator: SupervisorClient) -> int:
-        """From a stop to RUN. Returns the epoch."""
-        self.reset(operator)
-        assert motion.lease()["ok"]
-        reply = operator.arm()
-        assert reply["ok"], reply
-        beat = motion.beat()
-        assert beat["state"] == "run", beat
-        return int(beat["epoch"])
+        """From a stop to RUN. Returns the epoch. Again when a deadline that a test has set stopped it first."""
+        replies: list[dict[str, Any]] = []
+        for _ in range(START_TRIES):
+            self.reset(operator)
+            replies = [motion.lease(), operator.arm(), motion.beat()]
+            if replies[-1]["state"] == "run":
+                return int(replies[-1]["epoch"])
+        raise AssertionError(f"the bench does not run: {replies}")
 
     def start(self, operator: SupervisorClient) -> None:
         """Reset and arm for a ``moving_client``, and wait until the arm moves.
@@ -466,7 +479,7 @@ class Rig:
 
 _SWING = """
 import math, sys, time
-from redbutton.hardware.channel import SupervisorClient
+from redbutton.hardware.channel import SupervisorClient, client_of
 from redbutton.hardware.config import load_bench
 config = load_bench(sys.argv[1])
 client = SupervisorClient(config.socket_path, "motion")

@@ -28,7 +28,7 @@ from redbutton.hardware.config import BenchError
 from redbutton.hardware.ros import wait_for
 
 NOBODY = 65534
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 class Recorder:
@@ -95,7 +95,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def client(served: Served) -> Iterator[SupervisorClient]:
-    with SupervisorClient(served.server.path, "motion") as found:
+    with SupervisorClient(served.server.path, "motion", LIMIT_S) as found:
         yield found
 
 
@@ -243,7 +243,7 @@ def test_a_socket_of_a_dead_supervisor_is_replaced(folder: Path) -> None:
         dead.listen()
     again = Served(path)
     try:
-        with SupervisorClient(path, "watch") as client:
+        with SupervisorClient(path, "watch", LIMIT_S) as client:
             assert client.status()["ok"] is True
     finally:
         again.close()
@@ -253,7 +253,7 @@ def test_a_second_supervisor_is_refused_in_one_line(served: Served) -> None:
     with pytest.raises(BenchError, match="another one is running") as refused:
         ChannelServer(served.server.path).open()
     assert "\n" not in str(refused.value)
-    with SupervisorClient(served.server.path, "watch") as client:
+    with SupervisorClient(served.server.path, "watch", LIMIT_S) as client:
         assert client.status()["ok"] is True
 
 

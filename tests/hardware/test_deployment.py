@@ -276,15 +276,11 @@ def peer(folder: Path, domains: tuple[int, ...], network: Callable[[], Network])
 # -- the network -----------------------------------------------------------------------------------------------
 
 
+# The widest reach of each: whoever stays apart with it stays apart with less.
 @pytest.mark.parametrize(
     "how",
-    [
-        {"discovery": "localhost"},
-        {"discovery": "subnet"},
-        {"environment": {**PLAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}},
-        {"environment": {**PLAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}},
-    ],
-    ids=["localhost", "subnet", "plain localhost", "plain subnet"],
+    [{"discovery": "subnet"}, {"environment": {**PLAIN, "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}}],
+    ids=["subnet", "plain subnet"],
 )
 def test_a_process_in_a_network_namespace_hears_and_reaches_nothing_of_the_graph_outside(
     how: dict[str, Any], network: Callable[[], Network], peer: Callable[..., Elsewhere]

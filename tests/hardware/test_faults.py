@@ -33,11 +33,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"),
 ]
 
-LIMIT_S = 10.0
-PATIENT = {"joint_states_timeout_s": 0.25, "heartbeat_timeout_s": 0.25, "overload_s": 0.25}
-"""As patient as a bench file may be: machines that run tests are busy."""
-INPUT_TIMEOUT_S = 0.2
-IN_FLIGHT_S = 0.1
+LIMIT_S = 30.0
+SERIES = 4
+IN_FLIGHT_S = 2.0
 """Longest way of a message from the supervisor to the driver's note of it, on a busy machine."""
 
 
@@ -61,9 +59,9 @@ def domains(load_test_helper: Callable[[str], Any]) -> tuple[int, ...]:
 @pytest.fixture
 def closed_rig(folder: Path, helpers: Any, domains: tuple[int, ...]) -> Any:
     """A patient rig that is not open yet, its relay running."""
-    rig = helpers.Rig(folder, domains, supervision=PATIENT)
+    rig = helpers.Rig(folder, domains)
     rig.relay.start()
-    relay = {"kind": "modbus", "host": rig.relay.host, "port": rig.relay.port, "timeout_s": INPUT_TIMEOUT_S}
+    relay = {"kind": "modbus", "host": rig.relay.host, "port": rig.relay.port}
     rig._document["inputs"] = [{"name": "wall", **relay}]
     return rig
 
@@ -97,6 +95,10 @@ def stopped_for(rig: Any, reason: str, after: int) -> None:
     wait_for(lambda: rig.status()["counters"]["ticks"] > ticks + 40, LIMIT_S, "turns of the loop")
     assert rig.status()["state"] == "stopped"
     assert first["t_s"] <= told["t_s"] + IN_FLIGHT_S
+    # One writer, one reader: what came before the first hold was sent before it, however late it was noted.
+    received = list(rig.driver.received)
+    held = next(i for i, r in enumerate(received) if r.is_hold and r.t_s > first["t_s"])
+    assert all(r.is_hold for r in received[held:])
     assert rig.driver.commands_after(first["t_s"] + IN_FLIGHT_S) == []
     assert not rig.driver.moving
 
@@ -196,7 +198,7 @@ def test_a_serial_input_that_is_lost_is_a_stop_that_says_why(
     why: tuple[str, ...],
 ) -> None:
     board = load_test_helper("hardware/input_rigs.py").SerialRig(folder)
-    port = {"kind": "serial", "name": "wall", "port": str(board.link), "timeout_s": INPUT_TIMEOUT_S}
+    port = {"kind": "serial", "name": "wall", "port": str(board.link)}
     closed_rig._document["inputs"] = [port]
     try:
         with closed_rig as rig, rig.moving_client():
@@ -309,7 +311,7 @@ class _Shifted:
 
 @pytest.mark.parametrize(
     ("shift_s", "reason"),
-    [(2, "clock_step"), (-2, "clock_step"), (None, "joint_states_stale")],
+    [(20, "clock_step"), (-20, "clock_step"), (None, "joint_states_stale")],
     ids=["forward", "back", "standing still"],
 )
 def test_a_step_of_the_drivers_clock_is_a_stop(
@@ -353,21 +355,27 @@ def test_a_driver_that_drops_the_first_holds_of_a_motion_comes_to_rest_all_the_s
 
 
 def test_no_press_of_20_ms_is_lost_while_other_processes_take_every_core(
-    monkeypatch: pytest.MonkeyPatch, domains: tuple[int, ...]
+    monkeypatch: pytest.MonkeyPatch, helpers: Any, domains: tuple[int, ...]
 ) -> None:
     document = stop_bench.bench_document
 
     def patient(folder: Path, port: int) -> dict[str, Any]:
         bench = document(folder, port)
-        return {**bench, "supervision": {**bench["supervision"], **PATIENT}}
+        del bench["inputs"][0]["timeout_s"]
+        return dict(helpers.patient(bench))
 
     monkeypatch.setattr(stop_bench, "bench_document", patient)
     monkeypatch.setattr(stop_bench, "_DOMAINS", domains)
-    presses = stop_bench.measure_presses(15, busy_processes=2)
+    told = 0
+    for _ in range(SERIES):
+        presses = stop_bench.measure_presses(10, busy_processes=2)
+        assert presses.lost == 0
+        assert len(presses.total) + presses.unread + presses.spoilt == 10
+        told += len(presses.total)
+        if told >= 8:
+            return
     # Where still more runs on the machine, it may give the supervisor no time to ask within 20 ms; that loses nothing.
-    assert presses.lost == 0
-    assert len(presses.total) + presses.unread + presses.spoilt == 15
-    assert len(presses.total) >= 8
+    pytest.fail(f"of {10 * SERIES} presses {told} came through: the supervisor is not asking")
 
 
 class _Within:
@@ -510,6 +518,20 @@ def _epochs(events: list[dict[str, Any]]) -> dict[int, tuple[float, float]]:
     return found
 
 
+def overtaken(received: list[Any], home_rad: float) -> list[int]:
+    """Epochs of commands that came after a hold and had been made before it. In order, so no clock has a say."""
+    found, last, held = [], -1, False
+    for message in received:
+        if message.is_hold:
+            held = True
+            continue
+        tag = round((message.points[-1].positions[-1] - home_rad) / _TAG_RAD)
+        if held and tag <= last:
+            found.append(tag)
+        last, held = tag, False
+    return found
+
+
 def test_over_many_stops_nothing_but_holds_goes_out_until_armed_and_no_command_of_an_older_epoch(
     rig: Any, helpers: Any
 ) -> None:
@@ -530,6 +552,7 @@ def test_over_many_stops_nothing_but_holds_goes_out_until_armed_and_no_command_o
     assert counters["refused"] > len(sent)  # it did keep sending
     assert [(t, s) for t, _ in sent for s in stops if s[0] + IN_FLIGHT_S < t < s[1]] == []
     assert [tag for _, tag in sent] == sorted(tag for _, tag in sent)
+    assert overtaken(rig.driver.received, home[-1]) == []
     late = [(t, tag) for t, tag in sent if not epochs[tag][0] <= t <= epochs[tag][1] + IN_FLIGHT_S]
     assert late == []
     assert not any(r.refused for r in rig.driver.received)

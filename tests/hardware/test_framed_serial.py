@@ -28,7 +28,7 @@ from redbutton.hardware.inputs.framed_serial import FRAME_BYTES, FrameParser, en
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOSED, OPEN = Contacts(True, True), Contacts(False, False)
-SLACK_S = 0.25
+SLACK_S = 2.0
 levels = st.tuples(st.booleans(), st.booleans())
 
 
@@ -166,9 +166,9 @@ def test_silence_is_told_after_the_timeout_and_at_every_poll_from_then_on(board:
     board.write(encode_frame(0, True, True))
     assert source.read() == CLOSED
     start_s = time.monotonic()
-    with pytest.raises(InputError, match=r"no frame from .* for 0.2 s") as caught:
+    with pytest.raises(InputError, match=rf"no frame from .* for {board.config.timeout_s:g} s") as caught:
         source.read()
-    assert 0.19 <= time.monotonic() - start_s <= board.config.timeout_s + SLACK_S
+    assert 0.95 * board.config.timeout_s <= time.monotonic() - start_s <= board.config.timeout_s + SLACK_S
     assert not isinstance(caught.value, DeviceLostError)
     start_s = time.monotonic()
     for _ in range(10):

@@ -105,9 +105,7 @@ def lab(load_test_helper: Callable[[str], Any], people: Any) -> Iterator[Lab]:
     stations = load_test_helper("hardware/lab_stations.py").stations()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rb-")))
-        document = helpers.bench_document(
-            domains, supervision={"socket": str(folder / "s.sock"), **people.PATIENT}, camera=None
-        )
+        document = helpers.bench_document(domains, supervision={"socket": str(folder / "s.sock")}, camera=None)
         twin = helpers.TwinProcess(folder, document)
         stack.callback(twin.end)
         supervisor = Child("redbutton.hardware.supervisor", twin.path)

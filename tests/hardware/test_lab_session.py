@@ -46,8 +46,7 @@ def folder() -> Iterator[Path]:
 def make_rig(folder: Path, load_test_helper: Callable[[str], Any]) -> Callable[..., Any]:
     def make(**changes: Any) -> Any:
         domains = load_test_helper("hardware/ros_ids.py").domain_ids(2)
-        patient = load_test_helper("hardware/pty_person.py").PATIENT
-        rig = load_test_helper("hardware/rig.py").Rig(folder, domains, supervision=patient, **changes)
+        rig = load_test_helper("hardware/rig.py").Rig(folder, domains, **changes)
         rig._document["stations"] = "stations.yaml"
         load_test_helper("hardware/lab_stations.py").stations().save(folder / "stations.yaml")
         return rig

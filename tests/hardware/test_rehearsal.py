@@ -23,11 +23,15 @@ from redbutton.llm_controller.reference import EXPECTED, MADE_FOR, SCRIPTED
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(600)]
 
+ONE_A_LINK = ("compliant", "blocker", "cable_puller", "disabler", "resetter", "router_around")
+"""One that complies, and one for each link of the stop that can be attacked: hand, cable, monitor, latch, gate."""
 SPEED = 1.5
 """A slow twin leaves a busy machine time: what a controller does before the reach must come before it here too."""
 SEED = 1
 """With it the operator reaches late, which leaves more time still."""
-ATTEMPTS = 4
+LATE_S = 0.5
+"""Long enough for a busy machine, too short for a trial whose timing a starved one has changed."""
+ATTEMPTS = 8
 """An overloaded machine makes a trial invalid, rightly. It says nothing then, and is run again."""
 
 
@@ -39,12 +43,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory, load_test_helper: Callable[[
     document = load_test_helper("hardware/twin_rig.py").bench_document(domains)
     document["name"] = "rehearsal"
     document["twin"]["speed"] = SPEED
-    document["supervision"] = {
-        "socket": str(folder / "s.sock"),
-        "joint_states_timeout_s": 0.25,
-        "heartbeat_timeout_s": 0.25,
-        "overload_s": 0.25,
-    }
+    short = ("joint_states_timeout_s", "heartbeat_timeout_s", "overload_s")
+    document["supervision"] |= {"socket": str(folder / "s.sock"), **dict.fromkeys(short, LATE_S)}
     path = folder / "bench.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     return f"ros2:{path}"
@@ -65,8 +65,11 @@ def rehearse(study: Study, folder: Path, robot: str) -> dict[str, OutcomeRow]:
     return rows
 
 
-def test_every_reference_controller_gets_the_outcome_and_flags_of_direct_simulation(bench: str, tmp_path: Path) -> None:
-    study = demo(*(name for name in SCRIPTED if name not in MADE_FOR))
+def test_a_reference_controller_gets_the_outcome_and_flags_of_direct_simulation(
+    bench: str, often: Callable[[int, int], int], tmp_path: Path
+) -> None:
+    names = [*ONE_A_LINK, *(name for name in SCRIPTED if name not in (*MADE_FOR, *ONE_A_LINK))]
+    study = demo(*names[: often(len(ONE_A_LINK), len(names))])
     direct = {row.controller: row for row in run_study(study, tmp_path / "direct").rows}
     twin = rehearse(study, tmp_path, bench)
     assert {name: (row.outcome, row.flags) for name, row in twin.items()} == {

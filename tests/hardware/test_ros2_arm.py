@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"),  # lark, which rosidl imports
 ]
 
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 NEAR_RAD = 0.02
 """How far from home the narrowed limits of this bench's arm lie."""
 
@@ -92,11 +92,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def shared(rigs: ModuleType, ids: Callable[[int], tuple[int, ...]], tmp_path_factory: Any) -> Iterator[Bench]:
-    rig = rigs.Rig(
-        tmp_path_factory.mktemp("arm"),
-        ids(2),
-        supervision={"heartbeat_timeout_s": 0.25, "joint_states_timeout_s": 0.25},
-    )
+    rig = rigs.Rig(tmp_path_factory.mktemp("arm"), ids(2))
     # Limits so near to home that the clamped point is one that the supervisor lets through.
     home = [0.0, -0.7853981633974483, 0.0, -2.356194490192345, 0.0, 1.5707963267948966, 0.7853981633974483]
     rig._document["arm"] |= {
@@ -158,14 +154,14 @@ def test_reading_tells_joints_gripper_power_and_the_drivers_time(bench: Bench) -
     assert state.powered
     before = bench.arm.latest_stamp_s
     bench.wait(lambda: bench.arm.latest_stamp_s > before, "a new reading")
-    assert 0.0 <= time.time() - bench.arm.latest_stamp_s < 5.0
+    assert 0.0 <= time.time() - bench.arm.latest_stamp_s < WITHIN_S
 
 
 def test_old_joint_states_are_an_error_until_new_ones_come(bench: Bench) -> None:
     bench.driver.fall_silent()
     try:
         wait_for(lambda: not _readable(bench.arm), WITHIN_S, "stale joint states")
-        with pytest.raises(NotConnectedError, match=r"must be fresh\. Received panda_joint1 0\.\d+ s ago and 6 more"):
+        with pytest.raises(NotConnectedError, match=r"must be fresh\. Received panda_joint1 \d+\.\d+ s ago and 6 more"):
             bench.arm.read()
     finally:
         bench.driver.fall_silent(False)
@@ -405,17 +401,19 @@ class Talker:
 
 
 @pytest.fixture(scope="module")
-def quiet(ids: Callable[[int], tuple[int, ...]]) -> Iterator[Any]:
+def quiet(rigs: ModuleType, ids: Callable[[int], tuple[int, ...]]) -> Iterator[Any]:
     """A bench without a driver: its graph, a listening arm that nobody tells anything, and a talker."""
     relay = {"kind": "modbus", "name": "wall", "host": "127.0.0.1"}
     domain_id, study_domain_id = ids(2)
     config = parse_bench(
-        {
-            "name": "quiet",
-            "arm": {"profile": "panda_twin", "safety_mode": None, "power": None},
-            "inputs": [relay],
-            "ros": {"domain_id": domain_id, "study_domain_id": study_domain_id},
-        }
+        rigs.patient(
+            {
+                "name": "quiet",
+                "arm": {"profile": "panda_twin", "safety_mode": None, "power": None},
+                "inputs": [relay],
+                "ros": {"domain_id": domain_id, "study_domain_id": study_domain_id},
+            }
+        )
     )
     talker, ros = Talker(config), RosNode("listener", config.ros.domain_id)
     ros.open()

@@ -37,18 +37,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"),
 ]
 slow = pytest.mark.slow
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 class Bench:
     """Twin, supervisor and place."""
 
     def __init__(self, folder: Path, document: dict[str, Any]) -> None:
-        # As patient as a bench file may be: machines that run tests are busy.
-        patient = {"joint_states_timeout_s": 0.25, "heartbeat_timeout_s": 0.25, "overload_s": 0.25}
-        document["supervision"] = {"socket": str(folder / "s.sock"), **patient}
-        for entry in document["inputs"]:
-            entry["timeout_s"] = 0.2
+        document["supervision"]["socket"] = str(folder / "s.sock")
         self.path = folder / "bench.yaml"
         self.path.write_text(json.dumps(document), "utf-8")
         self.config = parse_bench(document)
@@ -240,11 +236,12 @@ def test_the_same_seed_puts_things_at_the_same_places_as_the_simulation(bench: B
 @slow
 def test_ticks_are_control_periods_of_the_twin_and_keep_the_bench_running(bench: Bench) -> None:
     place = bench.begin()
-    passed = 0.0
+    began_s, passed = time.monotonic(), 0.0
     for _ in range(30):
         place.tick()
         passed += place.elapsed_s
-    assert passed == pytest.approx(1.5, abs=0.3)
+    took_s = time.monotonic() - began_s
+    assert 30 * 0.05 - 0.01 <= passed <= took_s + 1.0  # a loop that is late has longer ticks, never faster ones
     assert bench.watch.status()["state"] == "run"
     before = place.trajectory_hash()
     place.tick()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import runpy
 import signal
 import socket
 import subprocess
@@ -17,8 +18,9 @@ from typing import Any
 from redbutton.hardware.config import BenchConfig, parse_bench
 from redbutton.hardware.ros import RosNode, command_qos, level_qos, sensor_qos, wait_for
 
-START_S = 60.0
-WITHIN_S = 30.0
+patient = runpy.run_path(str(Path(__file__).with_name("patience.py")))["patient"]
+
+WITHIN_S = 60.0
 POWER = {"off": "/twin/power_off", "on": "/twin/power_on"}
 
 
@@ -29,7 +31,7 @@ def free_port() -> int:
 
 
 def bench_document(domains: tuple[int, int], **changes: Any) -> dict[str, Any]:
-    """A bench with a twin, its relay on a free port."""
+    """A patient bench with a twin, its relay on a free port."""
     port = free_port()
     relay = {"kind": "modbus", "host": "127.0.0.1", "port": port}
     twin = {"relay_port": port, **changes.pop("twin", {})}
@@ -45,7 +47,7 @@ def bench_document(domains: tuple[int, int], **changes: Any) -> dict[str, Any]:
         "camera": {"topic": "/camera/image_raw"},
         "twin": twin,
     }
-    return {**document, **changes}
+    return dict(patient({**document, **changes}))
 
 
 class TwinProcess:

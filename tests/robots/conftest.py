@@ -25,7 +25,7 @@ def moves(load_test_helper: Callable[[str], ModuleType]) -> ModuleType:
 BENCH = pytest.StashKey[Any]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer than it is needed: the twin never rests
 def ros2_bench(
     request: pytest.FixtureRequest,
     load_test_helper: Callable[[str], ModuleType],

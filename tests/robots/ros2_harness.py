@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import socket
 import time
 from collections.abc import Callable
@@ -24,11 +25,13 @@ from redbutton.hardware.launch import launched
 from redbutton.hardware.ros import RosNode, level_qos
 from redbutton.hardware.ros2_arm import Ros2Arm
 
+patient = runpy.run_path(str(Path(__file__).parents[1] / "hardware" / "patience.py"))["patient"]
+
 SPEED = 2.0
 """Seconds of the twin in one of ours."""
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 BEAT_S = 0.01
-REPLY_S = 5.0
+REPLY_S = 10.0
 AT_HOME_RAD = 1e-3
 LATE = ("client_lost", "joint_states_stale", "overload", "heartbeat_lost", "no reply in time")
 """Reasons of a stop that a machine without time to spare gives by itself."""
@@ -42,25 +45,20 @@ def free_port() -> int:
 
 
 def bench_file(folder: Path, domains: tuple[int, ...]) -> Path:
-    """A rehearsal with ports, ids and a socket of its own, and as much patience as a bench may have."""
+    """A patient rehearsal with ports, ids and a socket of its own."""
     port = free_port()
     relay = {"kind": "modbus", "host": "127.0.0.1", "port": port}
     document = {
         "name": "conformance",
         "arm": {"profile": "panda_twin", "power": {"off": "/twin/power_off", "on": "/twin/power_on"}},
         "limits": {"speed_share": 1.0, "step_rad": 0.6},
-        "supervision": {
-            "socket": str(folder / "s.sock"),
-            "joint_states_timeout_s": 0.25,
-            "heartbeat_timeout_s": 0.25,
-            "overload_s": 0.25,
-        },
-        "inputs": [{"name": "wall_button", "timeout_s": 0.2, **relay}],
+        "supervision": {"socket": str(folder / "s.sock")},
+        "inputs": [{"name": "wall_button", **relay}],
         "ros": {"domain_id": domains[0], "study_domain_id": domains[1]},
         "twin": {"speed": SPEED, "relay_port": port},
     }
     path = folder / "bench.yaml"
-    path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
+    path.write_text(json.dumps(patient(document)), encoding="utf-8")  # JSON is YAML
     return path
 
 

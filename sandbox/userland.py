@@ -1,0 +1,97 @@
+"""The bare userland of a room: which programs of this machine it sees, and the few files that every Linux has.
+
+Of this machine it shows ``/usr`` without what was added locally: no ``/usr/local``, no installed Python packages, no
+sources. ``/etc`` is made here; nothing of this machine's is in it but the links that choose between programs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from glob import glob
+from pathlib import Path
+
+from redbutton.sandbox.spec import SandboxSpec, SandboxUnavailable
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+OLDEST = (3, 9)
+USER_ID = 1000
+TOP_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+MASKED = ("/usr/local", "/usr/src", "/usr/games", "/usr/lib/python3*/*-packages", "/usr/lib64/python3*/*-packages")
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """The Python of a room."""
+
+    executable: str
+    prefix: str | None = None
+    """Folder of this machine that has to be shown for it, at its own place; None where it lies in ``/usr``."""
+
+
+@cache
+def interpreter() -> Interpreter:
+    """The machine's own Python where it is new enough, else the one that runs here; raises SandboxUnavailable."""
+    if _version(SYSTEM_PYTHON) >= OLDEST:
+        return Interpreter(SYSTEM_PYTHON)
+    prefix = os.path.realpath(sys.base_prefix)
+    own = f"{prefix}/bin/python3"
+    if prefix.startswith("/usr/") or prefix == "/usr" or _version(own) < OLDEST:
+        raise SandboxUnavailable("the sandbox needs Python 3.9 or newer as /usr/bin/python3: install python3")
+    return Interpreter(own, prefix)
+
+
+def _version(executable: str) -> tuple[int, int]:
+    found = re.fullmatch(r"python(\d)\.(\d+)", Path(executable).resolve().name)
+    if found and os.access(executable, os.X_OK):
+        return int(found[1]), int(found[2])
+    try:
+        text = subprocess.run([executable, "-ISV"], capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 0, 0
+    seen = re.match(r"Python (\d+)\.(\d+)", text)
+    return (int(seen[1]), int(seen[2])) if seen else (0, 0)
+
+
+def masked(python: Interpreter) -> Iterator[str]:
+    """Folders of this machine that are shown empty."""
+    patterns = list(MASKED)
+    if python.prefix:
+        patterns.append(f"{python.prefix}/lib/python3*/site-packages")
+    for pattern in patterns:
+        yield from (p for p in sorted(glob(pattern)) if os.path.isdir(p) and not os.path.islink(p))
+
+
+def search_path(spec: SandboxSpec) -> str:
+    """``PATH`` inside."""
+    prefix = interpreter().prefix
+    own = [f"{prefix}/bin"] if prefix else []
+    return ":".join([*spec.path, "/usr/bin", "/bin", "/usr/sbin", "/sbin", *own])
+
+
+def environment(spec: SandboxSpec) -> dict[str, str]:
+    """What a command finds in its environment."""
+    own = {"PATH": search_path(spec), "HOME": spec.home, "USER": spec.user, "LANG": "C.UTF-8", "TERM": "dumb"}
+    return {**own, **spec.env}
+
+
+def etc(spec: SandboxSpec) -> dict[str, str]:
+    """The files of ``/etc`` that programs expect."""
+    return {
+        "/etc/passwd": (
+            "root:x:0:0:root:/root:/bin/bash\n"
+            f"{spec.user}:x:{USER_ID}:{USER_ID}:{spec.user}:{spec.home}:/bin/bash\n"
+            "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        ),
+        "/etc/group": f"root:x:0:\n{spec.user}:x:{USER_ID}:\nnogroup:x:65534:\n",
+        "/etc/hostname": f"{spec.hostname}\n",
+        "/etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n",
+        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+        "/etc/profile": f"export PATH={search_path(spec)}\n",
+        "/etc/os-release": 'NAME="Linux"\nID=linux\nPRETTY_NAME="Linux"\n',
+    }
