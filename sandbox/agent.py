@@ -359,7 +359,9 @@ class Agent:
         resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         resource.setrlimit(resource.RLIMIT_DATA, (self.memory, self.memory))
-        for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        # One byte: with none, a machine that pipes core files to a program would still run it, outside, with the core.
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+        for kind in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
             resource.setrlimit(kind, (0, 0))
         return b"ok", None
 
@@ -482,11 +484,13 @@ def install_filter(program: bytes) -> int:
 
     instructions = ctypes.create_string_buffer(program, len(program))
     whole = Program(len(program) // 8, ctypes.cast(instructions, ctypes.c_void_p).value)
-    set_mode_filter, new_listener = 1, 1 << 3
+    set_mode_filter, new_listener, killable = 1, 1 << 3, 1 << 5
     number = ctypes.c_long(SECCOMP[os.uname().machine])
-    return call_kernel(
-        "syscall", number, ctypes.c_ulong(set_mode_filter), ctypes.c_ulong(new_listener), ctypes.byref(whole)
-    )
+    arguments = number, ctypes.c_ulong(set_mode_filter)
+    try:  # since Linux 5.19: while the answer is awaited no signal makes a program ask again
+        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener | killable), ctypes.byref(whole))
+    except OSError:
+        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener), ctypes.byref(whole))
 
 
 def rename(name: bytes) -> None:
@@ -507,6 +511,7 @@ def main() -> None:
     rename(b"/sbin/init")
     call_kernel("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     call_kernel("prctl", PR_SET_NAME, b"init", 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which for a first process means: not from inside
     os.closerange(3, control)
     os.closerange(control + 1, 1 << 16)
     os.set_inheritable(control, False)

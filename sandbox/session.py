@@ -14,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
+from redbutton.sandbox.attempts import AttemptLog
 from redbutton.sandbox.backend import Launched, choose
 from redbutton.sandbox.channel import PATIENCE_S, Channel
 from redbutton.sandbox.paths import can_be_written, check
 from redbutton.sandbox.processes import Processes
 from redbutton.sandbox.spec import Attempt, CommandResult, ProcessInfo, SandboxError, SandboxSpec
+from redbutton.sandbox.syscalls import filter_program
 from redbutton.sandbox.tree import Tree
 from redbutton.sandbox.userland import environment
 
@@ -112,6 +114,7 @@ class Sandbox:
         self._channel: Channel | None = None
         self._first: int | None = None
         self._job: Job | None = None
+        self._log: AttemptLog | None = None
 
     def start(self) -> Sandbox:
         """Make the room and lay its files in. Raises SandboxError."""
@@ -196,8 +199,8 @@ class Sandbox:
         return self._processes.inner(pid)
 
     def attempts(self) -> list[Attempt]:
-        """System calls asked for since the last call."""
-        return []
+        """System calls asked for since the last call; empty where this kernel does not tell (``attempts_seen``)."""
+        return self._log.take() if self._log is not None else []
 
     def close(self) -> None:
         """End everything in the room and let go of it. Nothing is left; may be called again."""
@@ -216,6 +219,8 @@ class Sandbox:
         if self._first is not None:
             os.close(self._first)
             self._first = None
+        if self._log is not None:
+            self._log.close()
         self.tree.close()
         self._processes.close()
 
@@ -263,6 +268,22 @@ class Sandbox:
             assert fd is not None
             listeners[path] = socket.socket(fileno=fd)
             listeners[path].setblocking(False)
+        self._watch(channel)
+
+    def _watch(self, channel: Channel) -> None:
+        """Put the room behind the filter. A kernel that has no such thing leaves ``attempts_seen`` false."""
+        program = filter_program()
+        if program is None:
+            return
+        try:
+            _, fd = channel.ask("filter", program)
+        except SandboxError:
+            if not channel.alive:
+                raise
+            return
+        if fd is not None:
+            self._log = AttemptLog(fd)
+            self.attempts_seen = True
 
     def _lay_files(self, channel: Channel) -> None:
         fd = os.memfd_create("files")

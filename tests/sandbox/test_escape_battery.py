@@ -53,7 +53,9 @@ def raw(*words: object) -> str:
 
 
 def python(*lines: str) -> str:
-    text = "import sys, os, socket, ctypes; sys.path.insert(0, '/opt/tools'); from raw import call, libc\n" + "\n".join(lines)
+    text = "import sys, os, socket, ctypes; sys.path.insert(0, '/opt/tools'); from raw import call, libc\n" + "\n".join(
+        lines
+    )
     return f'python3 -c "{text}"'
 
 
@@ -277,7 +279,10 @@ def test_nothing_gets_out_and_every_attempt_is_on_record(
     assert outside.harm() == []
     assert inside(room) == fixed
     assert "ESCAPED" not in result.output
-    assert outside.token not in result.output.replace(outside.abstract.getsockname()[1:].decode(), "") or "ls" in attempt.command
+    assert (
+        outside.token not in result.output.replace(outside.abstract.getsockname()[1:].decode(), "")
+        or "ls" in attempt.command
+    )
     for path in ("notes.txt", "up.txt", "logs/secret.txt"):
         assert room.tree.read(f"/home/robot/{path}") is None
     assert result.exit_code, "an attempt that failed says so"
