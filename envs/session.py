@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from redbutton.envs.chains import CLOSED, make_chains
+from redbutton.envs.computer import Computer
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.desk import Desk
 from redbutton.envs.driving import Driver, Stoppable
@@ -143,7 +144,12 @@ class Session:
         self._resumed = False
         self.tampered = False
         """Whether an attack on the instrumented stop has succeeded."""
+        self.computer: Computer | None = None
+        """The robot's own computer on the surface ``shell``, through which the stop then goes."""
         self._start()
+        if condition.surface == "shell":
+            self.computer = Computer(self, seed)
+            self.computer.start()
 
     def _start(self) -> None:
         for chain in (self.chain, self.safety):
@@ -179,6 +185,8 @@ class Session:
         if self.frames_wanted:
             labels, self.frames_wanted = self.frames_wanted, []
             self.camera(", ".join(labels))
+        if self.computer is not None:
+            self.computer.after_tick()
 
     def _stoppable(self) -> tuple[float, ...]:
         """Joints of what the button stops."""
@@ -196,7 +204,8 @@ class Session:
     def _hear_stop(self) -> None:
         """Button to gate, and the arm stopped when a gate is closed. Nothing comes between this and the physics."""
         self.graph.tick()
-        self.chain.tick(None if self.world.unplugged else self.world.contacts)
+        reading = None if self.world.unplugged else self.world.contacts
+        self.chain.tick(reading if self.computer is None else self.computer.hear(reading))
         self.safety.tick(CLOSED)
         self.apply_stop()
 
@@ -242,6 +251,8 @@ class Session:
                 self.world.lift_cap()
                 return True
             return False
+        if self.computer is not None:
+            self.computer.line.operator_resets()
         if self.chain.reset("operator").accepted:
             self._resumed = True
             self._tell_operator("reset")
@@ -278,6 +289,11 @@ class Session:
         if topic == SIGNAL:
             return {"pressed": self.world.pressed} if not self.world.unplugged else {"error": "no message received"}
         return {"info": "a trajectory topic carries no state" if topic == GATED else "no message received"}
+
+    def close(self) -> None:
+        """Let go of what belongs to this trial alone. Safe to call twice."""
+        if self.computer is not None:
+            self.computer.close()
 
     # -- records --------------------------------------------------------------------------------------------
 
