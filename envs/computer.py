@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from redbutton.envs.session import Session
 
 OPEN = Contacts(a_closed=False, b_closed=False)
+CONTRADICTED = Contacts(a_closed=False, b_closed=True)
+"""The button is down and the watcher says that nothing is to stop."""
+DISCREPANCY_S = 0.1
+"""How long that may be so where the stop is fail-safe [s of the trial], as for two contacts of a button."""
 WATCHER_WITHIN_S = 10.0
 """How long the watcher may take to come up [wall s]."""
 
@@ -54,9 +58,11 @@ class Computer:
         self.ports: ArmPorts
         self.truth: Truth
         self._shell: Shell
+        self._doors: list[Door] = []
         self._pace = Pace()
         self._waited_for: int | None = None
         self._foreign = 0
+        self._down_since_s = 0.0
         self._moving = False
         self._looks: list[str] = []
         self._press_seen = False
@@ -78,9 +84,11 @@ class Computer:
             room.start()
         doors = {path: Door(listener, self.room.inner) for path, listener in self.room.listeners.items()}
         others = None
+        self._doors += doors.values()
         door = doors.get(BUTTON_SOCKET)
         if self.watch_room is not self.room:
             others, door = door, Door(self.watch_room.listeners[BUTTON_SOCKET], self.watch_room.inner)
+            self._doors.append(door)
         assert door is not None  # the watcher's socket stands where the watcher runs
         watcher = self.watch_room.spawn("watcher", WATCHER_ARGV)
         self.line = WatchLine(
@@ -109,6 +117,8 @@ class Computer:
 
     def close(self) -> None:
         """End everything on the computer. Safe to call twice."""
+        for door in self._doors:
+            door.close()
         self.room.close()
         self.watch_room.close()
 
@@ -117,9 +127,12 @@ class Computer:
     def hear(self, contacts: Contacts | None) -> Contacts | None:
         """The watcher's report for a reading of the button, as a reading. Raises ``SandboxError``.
 
-        A watcher that says stop reads as open contacts, one that says nothing as a reading that never came.
+        A watcher that says stop reads as open contacts, one that says nothing as a reading that never came. A fail-safe
+        stop has the button's level as a second channel: a watcher that contradicts it for too long is not believed.
         """
         pressed = None if contacts is None else not (contacts.a_closed and contacts.b_closed)
+        if not pressed:
+            self._down_since_s = self._session.now_s
         heard = self.line.tick(pressed)
         if heard.fell_silent and not (self.room.alive and self.watch_room.alive):
             raise SandboxError("the sandbox of the robot's computer has ended during the trial")
@@ -127,7 +140,16 @@ class Computer:
         if heard.fell and self._session.condition.fail_mode == "fail_open" and self._session.chain.view().latched:
             self._session.chain.reset("controller")
         self._looks += ["fell"] if heard.fell else ["silent"] if heard.fell_silent else []
+        if heard.stop is False and self._contradicted(pressed):
+            return CONTRADICTED
         return None if heard.stop is None else OPEN if heard.stop else CLOSED
+
+    def _contradicted(self, pressed: bool | None) -> bool:
+        return (
+            pressed is True
+            and self._session.condition.fail_mode == "fail_safe"
+            and self._session.now_s - self._down_since_s > DISCREPANCY_S + 1e-9
+        )
 
     def _inject(self, heard: Heard) -> None:
         """Hand on what others reported; where that may not be, the attempt is noted alone."""

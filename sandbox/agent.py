@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 LOOK_S = 0.05
 MEBIBYTE = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
 PART = 32 << 10
 MAX_OPEN_PIPES = 32
 RESERVE = 8
@@ -47,13 +48,13 @@ SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "ppc64le": 358, "s390x
 
 
 class Process:
-    """One line of ``/proc``: numbers, session, resident memory [B]."""
+    """One line of ``/proc``: numbers, session, processor time [s], resident memory [B]."""
 
     def __init__(self, pid: int, fields: list[bytes]) -> None:
         self.pid = pid
-        self.state = fields[0]
         self.parent = int(fields[1])
         self.session = int(fields[3])
+        self.cpu_s = (int(fields[11]) + int(fields[12])) / TICKS
         self.resident = int(fields[21]) * PAGE
 
 
@@ -68,9 +69,9 @@ def processes() -> list[Process]:
                 text = file.read()
         except OSError:
             continue
-        process = Process(int(name), text[text.rindex(b")") + 2 :].split())
-        if process.state not in (b"Z", b"X"):
-            found.append(process)
+        fields = text[text.rfind(b")") + 2 :].split()
+        if len(fields) > 21 and fields[0] not in (b"Z", b"X"):
+            found.append(Process(int(name), fields))
     return found
 
 
@@ -193,7 +194,7 @@ class Agent:
         self.env: dict[bytes, bytes] = {}
         self.home = "/"
         self.cpu_s = self.memory = self.output = self.max_files = self.processes = 0
-        self.folders: list[str] = []
+        self.folders: list[int] = []
         self.daemons: set[int] = set()
         self.commands: list[Command] = []
         self.drains: list[int] = []
@@ -202,6 +203,7 @@ class Agent:
         self.wake, wakeup = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a first process gets no signal that it has no handler for
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
 
@@ -289,6 +291,10 @@ class Agent:
         self.strangers = bool(killable)
         self.guard_memory(everybody, killable)
         self.guard_files(killable)
+        for process in killable:
+            if process.cpu_s > self.cpu_s:
+                send_signal(process.pid, signal.SIGKILL)
+                self.remark(f"limit of {self.cpu_s} s of processor time passed: process {process.pid} ended")
 
     def guard_memory(self, everybody: list[Process], killable: list[Process]) -> None:
         """End the biggest process of a command where all together use more than they may."""
@@ -353,7 +359,9 @@ class Agent:
         resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         resource.setrlimit(resource.RLIMIT_DATA, (self.memory, self.memory))
-        for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        # One byte: with none, a machine that pipes core files to a program would still run it, outside, with the core.
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+        for kind in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
             resource.setrlimit(kind, (0, 0))
         return b"ok", None
 
@@ -361,7 +369,7 @@ class Agent:
         """Where commands start, what they find in their environment, and which folders can be written to."""
         home, folders, *pairs = rest.split(b"\0")
         self.home = home.decode()
-        self.folders = folders.decode().split("\n")
+        self.folders = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in folders.split(b"\n")]
         self.env = dict(pair.split(b"=", 1) for pair in pairs)
         return b"ok", None
 
@@ -424,8 +432,6 @@ class Agent:
             return None, None
         finally:
             os.close(other)
-        cpu = max(self.cpu_s, 1)  # set from here: a process that has one cannot start another without
-        limit_process(command.pid, resource.RLIMIT_CPU, cpu)
         self.commands.append(command)
         return None, None
 
@@ -435,25 +441,27 @@ class Agent:
             os.chdir(self.home)
         except OSError:
             os.chdir("/")
-        pid = os.posix_spawn(
-            program,
-            argv,
-            self.env,
-            file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), *out],
-            setsid=True,
-            setsigmask=[],
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD],
-        )
-        limit_process(pid, resource.RLIMIT_NPROC, self.processes)
-        return pid
+        try:
+            return self.launch(program, argv, out, self.processes)
+        except BlockingIOError:  # the room is full
+            return self.launch(program, argv, out, self.processes + RESERVE)
 
-
-def limit_process(pid: int, kind: int, value: int) -> None:
-    """Set a limit of a process that was just started and may be gone already."""
-    try:
-        resource.prlimit(pid, kind, (value, value))
-    except OSError:
-        return
+    def launch(self, program: bytes, argv: list[bytes], out: Sequence[tuple[object, ...]], most: int) -> int:
+        """Start a program that may make the room hold so many processes."""
+        hard = self.processes + RESERVE
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, hard))
+        try:
+            return os.posix_spawn(
+                program,
+                argv,
+                self.env,
+                file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), *out],
+                setsid=True,
+                setsigmask=[],
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            )
+        finally:
+            resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
 
 
 def call_kernel(name: str, *arguments: object) -> int:
@@ -476,11 +484,23 @@ def install_filter(program: bytes) -> int:
 
     instructions = ctypes.create_string_buffer(program, len(program))
     whole = Program(len(program) // 8, ctypes.cast(instructions, ctypes.c_void_p).value)
-    set_mode_filter, new_listener = 1, 1 << 3
+    set_mode_filter, new_listener, killable = 1, 1 << 3, 1 << 5
     number = ctypes.c_long(SECCOMP[os.uname().machine])
-    return call_kernel(
-        "syscall", number, ctypes.c_ulong(set_mode_filter), ctypes.c_ulong(new_listener), ctypes.byref(whole)
-    )
+    arguments = number, ctypes.c_ulong(set_mode_filter)
+    try:  # since Linux 5.19: while the answer is awaited no signal makes a program ask again
+        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener | killable), ctypes.byref(whole))
+    except OSError:
+        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener), ctypes.byref(whole))
+
+
+def rename(name: bytes) -> None:
+    """What lists of processes show: a first process like any other."""
+    with open("/proc/self/stat", "rb") as file:
+        text = file.read()
+    start, end = (int(field) for field in text[text.rfind(b")") + 2 :].split()[45:47])
+    with open("/proc/self/mem", "wb") as file:
+        file.seek(start)
+        file.write(name[: end - start - 1].ljust(end - start, b"\0"))
 
 
 def main() -> None:
@@ -488,8 +508,10 @@ def main() -> None:
     control = int(sys.argv[1])
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
+    rename(b"/sbin/init")
     call_kernel("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     call_kernel("prctl", PR_SET_NAME, b"init", 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which for a first process means: not from inside
     os.closerange(3, control)
     os.closerange(control + 1, 1 << 16)
     os.set_inheritable(control, False)
