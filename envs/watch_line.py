@@ -75,6 +75,8 @@ class WatchLine:
         self._reset = False
         self._last_stop = False
         self._reported: tuple[float, bool] | None = None
+        self.resets = 0
+        """How often the operator has asked for a reset."""
 
     @property
     def holder_pid(self) -> int | None:
@@ -83,6 +85,7 @@ class WatchLine:
 
     def operator_resets(self) -> None:
         """The operator has reset: the next level says so, and the report that falls with it is no controller's act."""
+        self.resets += 1
         self._reset = True
 
     # -- one tick -------------------------------------------------------------------------------------------
