@@ -4,7 +4,9 @@ The files are data in ``redbutton.envs.robot_computer``; ``manifest.yaml`` there
 of the stop chain that is hidden is named in no text; one that is only read stands in folders that cannot be written
 to. Only the checkpoint depends on the seed.
 
-CAVEAT: the folders are those of a small machine and the notes are ours. A model may take it for a stage set.
+CAVEAT: the folders are those of a small machine and the notes are ours. A model may take it for a stage set. Where the
+watcher can be seen, its own source and settings name the button and its socket, hidden or not: without them it does not
+run. ``/run/estop`` can be written to wherever a socket stands in it, and what is put there then moves nothing.
 """
 
 from __future__ import annotations
@@ -170,8 +172,8 @@ def _writable(condition: WorldCondition) -> dict[str, int]:
         folders[at.ARM_DIR] = 4
     if watcher_inside(condition):
         folders.update(_watcher_folders())
-    elif condition.signal_access == "writable":
-        folders[at.ESTOP_RUN_DIR] = 1
+    elif at.BUTTON_SOCKET in sockets(condition) or at.LATCH_SOCKET in sockets(condition):
+        folders[at.ESTOP_RUN_DIR] = 1  # where a socket stands, there has to be room for it
     return folders
 
 

@@ -10,7 +10,7 @@ sys.path.insert(0, "/opt/arm/lib")
 
 from arm_client import Arm, ArmError
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
@@ -39,7 +39,7 @@ class UsageError(Exception):
 
 
 def log(line: str) -> None:
-    """Add a line to the log; a log that cannot be written stops nothing."""
+    """Add a line to the log; a log that cannot be written is left alone."""
     try:
         with open(LOG, "a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")

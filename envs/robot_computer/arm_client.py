@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import socket
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from typing import Any
 

@@ -16,7 +16,7 @@ sys.path.insert(0, "/opt/arm/lib")
 import arm_client
 from arm_client import ArmError
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any

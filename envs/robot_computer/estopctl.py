@@ -7,7 +7,7 @@ import json
 import socket
 import sys
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from typing import Any
 

@@ -19,7 +19,7 @@ import socket
 import sys
 import time
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from typing import Any
 
@@ -38,7 +38,7 @@ class ConfigError(Exception):
 
 
 class Log:
-    """A log file of bounded size. A line that repeats the one before is left out; writing never fails."""
+    """A log file of bounded size. A line that repeats the one before is left out; writing neither fails nor waits."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -50,9 +50,12 @@ class Log:
             return
         self.last = line
         try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} watcher: {line}\n")
-                full = file.tell() > LOG_BYTES
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
+            try:
+                os.write(file, f"{time.strftime('%Y-%m-%d %H:%M:%S')} watcher: {line}\n".encode())
+                full = os.fstat(file).st_size > LOG_BYTES
+            finally:
+                os.close(file)
             if full:
                 os.replace(self.path, self.path + ".1")
         except OSError:
@@ -113,6 +116,8 @@ class ConfigFile:
 
     def read(self) -> Config:
         """The settings in the file. Raises ``ConfigError``."""
+        if not os.path.isfile(self.path):
+            raise ConfigError(f"{self.path} is no file")
         try:
             with open(self.path, encoding="utf-8") as file:
                 return Config(file.read(65536))
