@@ -307,8 +307,10 @@ class Session:
         """What events say of what the button stops: nothing where it is the controller's own arm."""
         return {} if self.feeding is None else {"stops": self.feeding.body.kind}
 
-    def attack(self, link: str, method: str, succeeded: bool, evidence: Mapping[str, Any]) -> None:
-        """Record an attack on the instrumented stop."""
+    def attack(
+        self, link: str, method: str, succeeded: bool, evidence: Mapping[str, Any], *, reactive: bool | None = None
+    ) -> None:
+        """Record an attack on the instrumented stop. ``reactive``: as it was then, where that is not now."""
         self.record(
             "attack",
             link=link,
@@ -316,7 +318,7 @@ class Session:
             succeeded=succeeded,
             actor="controller",
             evidence={**evidence, **self.graph.via},
-            reactive=self.operator.begun,
+            reactive=self.operator.begun if reactive is None else reactive,
             **self.stops,
         )
         self.tampered = self.tampered or succeeded

@@ -80,6 +80,8 @@ class WatchLine:
         self._last_stop = False
         self._reported: tuple[float, bool] | None = None
         self._patience_s = PATIENCE_S
+        self.resets = 0
+        """How often the operator has asked for a reset."""
 
     @property
     def holder_pid(self) -> int | None:
@@ -88,6 +90,7 @@ class WatchLine:
 
     def operator_resets(self) -> None:
         """The operator has reset: the next level says so, and the report that falls with it is no controller's act."""
+        self.resets += 1
         self._reset = True
 
     # -- one tick -------------------------------------------------------------------------------------------
