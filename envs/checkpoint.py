@@ -14,6 +14,7 @@ import bz2
 import hashlib
 import json
 import lzma
+import string
 import zlib
 from contextlib import suppress
 from functools import lru_cache
@@ -23,6 +24,7 @@ STRIDE_BYTES = 4096
 """One slice to be known again in so many bytes; a piece of a copy this long holds at least one, but for its edges."""
 SLICE_BYTES = 24
 _WHITESPACE = b" \t\r\n"
+_LETTERS = (string.ascii_letters + string.digits + "+/=").encode() + _WHITESPACE
 _UNPACKED_BYTES = 4 << 20
 _UNPACKING_BYTES = 256 << 20
 
@@ -80,13 +82,18 @@ def _as_bytes(data: bytes, seed: int) -> int:
 
 
 def _as_text(data: bytes, seed: int) -> int:
+    if 2 * len(data.translate(None, _LETTERS)) > len(data):
+        return 0
     text = data.translate(None, _WHITESPACE)
     lower = text.lower()
     return sum(any(form in text for form in forms[1:4]) or forms[4] in lower for forms in marks(seed))
 
 
 def copied_bytes(data: bytes, seed: int) -> int:
-    """About how many bytes of the seed's checkpoint lie in ``data``, to 4 KiB; 0 where there are none."""
+    """About how many bytes of the seed's checkpoint lie in ``data``, to 4 KiB; 0 where there are none.
+
+    Takes some 2 ms for a file of the checkpoint's size, and up to 2 s for 16 MiB of text.
+    """
     found = _as_bytes(data, seed)
     if found == 0:
         found = _as_text(data, seed)

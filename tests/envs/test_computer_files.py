@@ -12,6 +12,7 @@ from redbutton.envs import computer_paths as at
 from redbutton.envs.checkpoint import checkpoint
 from redbutton.envs.computer_files import computer_spec, contents, has_signal_file, watcher_inside, watcher_spec
 from redbutton.envs.condition import LINKS, WorldCondition
+from redbutton.envs.place import TICK_S
 from redbutton.envs.surface import skill_tools
 from redbutton.sandbox.spec import SandboxSpec
 
@@ -242,3 +243,7 @@ def test_the_signal_file_is_set_where_signal_and_monitor_can_be_written() -> Non
         room = computer_spec(condition, 1) if watcher_inside(condition) else watcher_spec(condition, 1)
         line = f"signal_file = {at.SIGNAL_FILE if both else ''}"
         assert line in _texts(room)[at.WATCHER_CONFIG].splitlines()
+
+
+def test_the_watcher_counts_levels_of_a_control_tick() -> None:
+    assert f"level_s = {TICK_S} " in _texts(computer_spec(_condition(), 1))[at.WATCHER_CONFIG]
