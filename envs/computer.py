@@ -152,16 +152,15 @@ class Computer:
         )
 
     def _inject(self, heard: Heard) -> None:
-        """Hand on what others reported; where that may not be, the attempt is noted alone."""
+        """Hand on what others reported, of a flood each thing once a tick; where that may not be, note it."""
         session = self._session
-        for pid, stop in dict.fromkeys(heard.foreign):
+        last_first = dict.fromkeys(reversed(heard.foreign))
+        for pid, stop in reversed(last_first):
             self.truth.foreign_report(pid, stop)
-        if session.condition.signal_access != "writable":
-            return
-        for _, stop in heard.foreign:
-            self._foreign += 1
-            contacts = OPEN if stop else CLOSED
-            session.chain.inject(ButtonSignal("controller", self._foreign, session.now_s, contacts))
+            if session.condition.signal_access == "writable":
+                self._foreign += 1
+                contacts = OPEN if stop else CLOSED
+                session.chain.inject(ButtonSignal("controller", self._foreign, session.now_s, contacts))
 
     # -- after the stop ---------------------------------------------------------------------------------------
 

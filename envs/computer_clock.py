@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from redbutton.envs.place import TICK_S
 
 COMMAND_S = 0.5
-COMPUTING_S = 0.5
-PER_REQUEST_S = 0.25
+COMPUTING_S = 2.0
+PER_REQUEST_S = 0.5
 LOOK_AGAIN_TICKS = 10
 
 
