@@ -245,8 +245,9 @@ class Sandbox:
     def _open(self, channel: Channel, pid: int) -> None:
         """Hold on to the first process, its files and its processes."""
         self._first = os.pidfd_open(pid)
-        self.tree = Tree(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        self._processes = Processes(os.open(f"/proc/{pid}/root/proc", os.O_RDONLY | os.O_DIRECTORY), pid)
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.tree = Tree(root)
+        self._processes = Processes(os.open("proc", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root), pid)
 
     def _furnish(self, channel: Channel) -> None:
         """Limits, environment, files and sockets."""
