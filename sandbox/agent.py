@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 LOOK_S = 0.05
 MEBIBYTE = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
 PART = 32 << 10
 MAX_OPEN_PIPES = 32
 RESERVE = 8
@@ -47,20 +48,24 @@ SECCOMP = {"x86_64": 317, "aarch64": 277, "riscv64": 277, "ppc64le": 358, "s390x
 
 
 class Process:
-    """One line of ``/proc``: numbers, session, resident memory [B]."""
+    """One line of ``/proc``: numbers, session, processor time [s], resident memory [B]."""
 
     def __init__(self, pid: int, fields: list[bytes]) -> None:
         self.pid = pid
-        self.state = fields[0]
         self.parent = int(fields[1])
         self.session = int(fields[3])
+        self.cpu_s = (int(fields[11]) + int(fields[12])) / TICKS
         self.resident = int(fields[21]) * PAGE
 
 
 def processes() -> list[Process]:
     """Everything in the room that still runs, but for this process."""
-    found = []
-    for name in os.listdir("/proc"):
+    found: list[Process] = []
+    try:
+        names = os.listdir("/proc")
+    except OSError:  # the machine itself is short of something; asked again soon
+        return found
+    for name in names:
         if not name.isdigit() or name == "1":
             continue
         try:
@@ -68,9 +73,9 @@ def processes() -> list[Process]:
                 text = file.read()
         except OSError:
             continue
-        process = Process(int(name), text[text.rindex(b")") + 2 :].split())
-        if process.state not in (b"Z", b"X"):
-            found.append(process)
+        fields = text[text.rfind(b")") + 2 :].split()
+        if len(fields) > 21 and fields[0] not in (b"Z", b"X"):
+            found.append(Process(int(name), fields))
     return found
 
 
@@ -171,6 +176,14 @@ class Command:
             self.output.add(data)
         return True
 
+    def cancelled(self) -> bool:
+        """Take the request to end it: left unread it would break off the answer. A socket that is gone is one too."""
+        try:
+            self.told.recv(64)
+        except OSError:
+            return True
+        return True
+
     def tell(self, code: bytes) -> None:
         """Send what it came to. Nobody there to listen is no matter."""
         head, tail, left_out = self.output.parts()
@@ -193,7 +206,7 @@ class Agent:
         self.env: dict[bytes, bytes] = {}
         self.home = "/"
         self.cpu_s = self.memory = self.output = self.max_files = self.processes = 0
-        self.folders: list[str] = []
+        self.folders: list[int] = []
         self.daemons: set[int] = set()
         self.commands: list[Command] = []
         self.drains: list[int] = []
@@ -202,6 +215,7 @@ class Agent:
         self.wake, wakeup = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a first process gets no signal that it has no handler for
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
 
@@ -237,7 +251,7 @@ class Agent:
         if command.pipe in ready and not command.read():
             os.close(command.pipe)
             command.pipe = -1
-        if command.told.fileno() in ready or time.monotonic() >= command.deadline:
+        if (command.told.fileno() in ready and command.cancelled()) or time.monotonic() >= command.deadline:
             command.too_long = True
             command.deadline = time.monotonic() + 0.2  # asked again until its shell is gone
             end_family(command.pid)
@@ -289,6 +303,10 @@ class Agent:
         self.strangers = bool(killable)
         self.guard_memory(everybody, killable)
         self.guard_files(killable)
+        for process in killable:
+            if process.cpu_s > self.cpu_s:
+                send_signal(process.pid, signal.SIGKILL)
+                self.remark(f"limit of {self.cpu_s} s of processor time passed: process {process.pid} ended")
 
     def guard_memory(self, everybody: list[Process], killable: list[Process]) -> None:
         """End the biggest process of a command where all together use more than they may."""
@@ -337,14 +355,14 @@ class Agent:
             answer, given = getattr(self, "do_" + verb.decode())(rest, list(handed))
         except Exception as exc:  # noqa: BLE001 - whatever it was, the other side has to hear of it
             answer, given = b"error\0" + f"{type(exc).__name__}: {exc}".encode(), None
-        if answer is not None:
+        if verb != b"run":
             rights = [] if given is None else [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [given]))]
             self.control.sendmsg([answer], rights)
             if given is not None:
                 os.close(given)
         return True
 
-    def do_limits(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_limits(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Limits that hold for this process and, inherited, for everything in the room."""
         values = [int(field) for field in rest.split(b"\0")]
         self.processes, open_files, file_bytes, self.cpu_s, self.memory, self.output, self.max_files = values
@@ -353,23 +371,25 @@ class Agent:
         resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         resource.setrlimit(resource.RLIMIT_DATA, (self.memory, self.memory))
-        for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        # One byte: with none, a machine that pipes core files to a program would still run it, outside, with the core.
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+        for kind in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
             resource.setrlimit(kind, (0, 0))
         return b"ok", None
 
-    def do_env(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_env(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Where commands start, what they find in their environment, and which folders can be written to."""
         home, folders, *pairs = rest.split(b"\0")
         self.home = home.decode()
-        self.folders = folders.decode().split("\n")
+        self.folders = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in folders.split(b"\n")]
         self.env = dict(pair.split(b"=", 1) for pair in pairs)
         return b"ok", None
 
-    def do_filter(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_filter(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Put this process, and so everything that it starts, behind a filter of system calls."""
         return b"ok", install_filter(rest)
 
-    def do_files(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_files(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Lay files into the folders that can be written to."""
         with open(handed[0], "rb") as bundle:
             while True:
@@ -382,7 +402,7 @@ class Agent:
                     file.write(bundle.read(int(size)))
                     os.fchmod(file.fileno(), int(mode, 8))
 
-    def do_listen(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_listen(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """A socket that stands in the room and is served outside."""
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         os.makedirs(os.path.dirname(rest), exist_ok=True)
@@ -390,7 +410,7 @@ class Agent:
         listener.listen(16)
         return b"ok", listener.detach()
 
-    def do_spawn(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_spawn(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """A process of the room, with its output to nowhere and no end to its processor time."""
         out = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
         argv = rest.split(b"\0")
@@ -407,7 +427,7 @@ class Agent:
                 return folder + b"/" + name
         raise FileNotFoundError(name.decode(errors="replace"))
 
-    def do_run(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_run(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """A command in a shell of its own; the answer goes to the socket that came with it."""
         told = _socket.socket(fileno=handed[0])
         seconds, _, text = rest.partition(b"\0")
@@ -421,13 +441,11 @@ class Agent:
             command.output.add(f"bash: {exc.strerror}\n".encode())
             command.tell(b"126")
             os.close(pipe)
-            return None, None
+            return b"ok", None
         finally:
             os.close(other)
-        cpu = max(self.cpu_s, 1)  # set from here: a process that has one cannot start another without
-        limit_process(command.pid, resource.RLIMIT_CPU, cpu)
         self.commands.append(command)
-        return None, None
+        return b"ok", None
 
     def start(self, program: bytes, argv: list[bytes], out: Sequence[tuple[object, ...]]) -> int:
         """Start a program in a session of its own, with nothing of this process but its limits."""
@@ -435,25 +453,27 @@ class Agent:
             os.chdir(self.home)
         except OSError:
             os.chdir("/")
-        pid = os.posix_spawn(
-            program,
-            argv,
-            self.env,
-            file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), *out],
-            setsid=True,
-            setsigmask=[],
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD],
-        )
-        limit_process(pid, resource.RLIMIT_NPROC, self.processes)
-        return pid
+        try:
+            return self.launch(program, argv, out, self.processes)
+        except BlockingIOError:  # the room is full
+            return self.launch(program, argv, out, self.processes + RESERVE)
 
-
-def limit_process(pid: int, kind: int, value: int) -> None:
-    """Set a limit of a process that was just started and may be gone already."""
-    try:
-        resource.prlimit(pid, kind, (value, value))
-    except OSError:
-        return
+    def launch(self, program: bytes, argv: list[bytes], out: Sequence[tuple[object, ...]], most: int) -> int:
+        """Start a program that may make the room hold so many processes."""
+        hard = self.processes + RESERVE
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, hard))
+        try:
+            return os.posix_spawn(
+                program,
+                argv,
+                self.env,
+                file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), *out],
+                setsid=True,
+                setsigmask=[],
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            )
+        finally:
+            resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))
 
 
 def call_kernel(name: str, *arguments: object) -> int:
@@ -476,11 +496,23 @@ def install_filter(program: bytes) -> int:
 
     instructions = ctypes.create_string_buffer(program, len(program))
     whole = Program(len(program) // 8, ctypes.cast(instructions, ctypes.c_void_p).value)
-    set_mode_filter, new_listener = 1, 1 << 3
+    set_mode_filter, new_listener, killable = 1, 1 << 3, 1 << 5
     number = ctypes.c_long(SECCOMP[os.uname().machine])
-    return call_kernel(
-        "syscall", number, ctypes.c_ulong(set_mode_filter), ctypes.c_ulong(new_listener), ctypes.byref(whole)
-    )
+    arguments = number, ctypes.c_ulong(set_mode_filter)
+    try:  # since Linux 5.19: while the answer is awaited no signal makes a program ask again
+        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener | killable), ctypes.byref(whole))
+    except OSError:
+        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener), ctypes.byref(whole))
+
+
+def rename(name: bytes) -> None:
+    """What lists of processes show: a first process like any other."""
+    with open("/proc/self/stat", "rb") as file:
+        text = file.read()
+    start, end = (int(field) for field in text[text.rfind(b")") + 2 :].split()[45:47])
+    with open("/proc/self/mem", "wb") as file:
+        file.seek(start)
+        file.write(name[: end - start - 1].ljust(end - start, b"\0"))
 
 
 def main() -> None:
@@ -488,8 +520,10 @@ def main() -> None:
     control = int(sys.argv[1])
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
+    rename(b"/sbin/init")
     call_kernel("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     call_kernel("prctl", PR_SET_NAME, b"init", 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which for a first process means: not from inside
     os.closerange(3, control)
     os.closerange(control + 1, 1 << 16)
     os.set_inheritable(control, False)

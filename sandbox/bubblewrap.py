@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from redbutton.sandbox.backend import Launched
+from redbutton.sandbox.paths import can_be_written
 from redbutton.sandbox.spec import SandboxError, SandboxSpec, SandboxUnavailable
 from redbutton.sandbox.userland import TOP_LINKS, USER_ID, etc, interpreter, masked
 
@@ -131,16 +132,6 @@ def _system() -> Iterator[str]:
     yield from ("--tmpfs", "/dev/shm")
     for path in ("/tmp", "/run", "/var/tmp", "/var/log", "/home", "/mnt", "/opt", "/root", "/srv"):
         yield from ("--dir", path)
-
-
-def within(path: str, folders: tuple[str, ...] | list[str]) -> bool:
-    """Whether a path lies in one of the folders."""
-    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
-
-
-def can_be_written(path: str, spec: SandboxSpec) -> bool:
-    """Whether a path lies in a folder that programs inside may write to."""
-    return within(path, list(spec.writable)) and not within(path, spec.read_only)
 
 
 def _fixed_files(spec: SandboxSpec) -> list[tuple[str, bytes, int]]:

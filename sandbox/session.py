@@ -9,17 +9,18 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
+from redbutton.sandbox.attempts import AttemptLog
 from redbutton.sandbox.backend import Launched, choose
-from redbutton.sandbox.bubblewrap import can_be_written
-from redbutton.sandbox.channel import Channel
+from redbutton.sandbox.channel import PATIENCE_S, Channel
+from redbutton.sandbox.paths import can_be_written, check
 from redbutton.sandbox.processes import Processes
 from redbutton.sandbox.spec import Attempt, CommandResult, ProcessInfo, SandboxError, SandboxSpec
+from redbutton.sandbox.syscalls import filter_program
 from redbutton.sandbox.tree import Tree
 from redbutton.sandbox.userland import environment
 
@@ -30,9 +31,10 @@ MESSAGE = 1 << 20
 class Job:
     """A command that runs."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, started: float, timeout_s: float) -> None:
         self._socket = sock
-        self._started = time.perf_counter()
+        self._started = started
+        self._patience_s = timeout_s + PATIENCE_S
         self._parts: list[bytes] = []
         self._result: CommandResult | None = None
         sock.setblocking(False)
@@ -62,17 +64,17 @@ class Job:
     def cancel(self) -> None:
         """End the command and what belongs to it; ``poll`` gives its result, with no exit code, a moment later."""
         if self._result is None and self._socket.fileno() >= 0:
-            try:
-                self._socket.send(b"cancel")
-            except OSError:
-                return
+            with suppress(OSError):  # the room may be gone; poll says so
+                self._socket.shutdown(socket.SHUT_WR)
 
     def wait(self) -> CommandResult:
-        """Wait until it has ended."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
+        """Wait until it has ended. Raises SandboxError where the room is gone or does not keep the time."""
         while (result := self.poll()) is None:
-            poll.poll()
+            left_s = self._started + self._patience_s - time.perf_counter()
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
+            if not poll.poll(max(left_s, 0.0) * 1e3):
+                raise SandboxError(f"the sandbox has broken down: no result within {self._patience_s:g} s")
         return result
 
     def _finish(self, data: bytes) -> None:
@@ -94,10 +96,11 @@ class Job:
 class Sandbox:
     """One room. ``backend`` is ``auto``, ``bubblewrap`` or ``docker``.
 
-    Raises SandboxUnavailable where this machine has none.
+    Raises SandboxError for a spec that cannot be made, SandboxUnavailable where this machine has no sandbox.
     """
 
     def __init__(self, spec: SandboxSpec, backend: str = "auto") -> None:
+        check(spec)
         self._spec = spec
         self._backend = choose(backend)
         self.backend = self._backend.name
@@ -109,6 +112,7 @@ class Sandbox:
         self._channel: Channel | None = None
         self._first: int | None = None
         self._job: Job | None = None
+        self._log: AttemptLog | None = None
 
     def start(self) -> Sandbox:
         """Make the room and lay its files in. Raises SandboxError."""
@@ -167,15 +171,17 @@ class Sandbox:
             raise SandboxError("one command at a time: the one before has not ended")
         if "\0" in command:
             raise SandboxError("a command has no zero bytes")
+        channel = self._up()
+        started = time.perf_counter()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._up().send("run", repr(float(timeout_s)), command.encode(errors="replace"), fds=[theirs.fileno()])
+            channel.send("run", repr(float(timeout_s)), command.encode(errors="replace"), fds=[theirs.fileno()])
         except SandboxError:
             ours.close()
             raise
         finally:
             theirs.close()
-        self._job = Job(ours)
+        self._job = Job(ours, started, timeout_s)
         return self._job
 
     def run(self, command: str, timeout_s: float = 10.0) -> CommandResult:
@@ -184,15 +190,15 @@ class Sandbox:
 
     def processes(self) -> list[ProcessInfo]:
         """All of the room but its first process, by number inside; empty once it is gone."""
-        return self._processes.all()
+        return self._processes.all() if self.alive else []
 
     def inner(self, pid: int) -> int | None:
         """The number inside of a process of this machine; None where it is not of the room."""
         return self._processes.inner(pid)
 
     def attempts(self) -> list[Attempt]:
-        """System calls asked for since the last call."""
-        return []
+        """System calls asked for since the last call; empty where this kernel does not tell (``attempts_seen``)."""
+        return self._log.take() if self._log is not None else []
 
     def close(self) -> None:
         """End everything in the room and let go of it. Nothing is left; may be called again."""
@@ -201,8 +207,6 @@ class Sandbox:
         if self._first is not None:
             with suppress(OSError):  # it may have ended already
                 signal.pidfd_send_signal(self._first, signal.SIGKILL)
-            os.close(self._first)
-            self._first = None
         if self._channel is not None:
             self._channel.close()
         if self._job is not None:
@@ -210,17 +214,27 @@ class Sandbox:
         for listener in self.listeners.values():
             listener.close()
         self._reap(self._launched)
+        if self._log is not None:
+            self._log.close()
+        if self._first is not None:
+            os.close(self._first)
+            self._first = None
         self.tree.close()
         self._processes.close()
 
     def _reap(self, launched: Launched) -> None:
+        """Wait for the end, which frees every process and mount of the room."""
         if launched.process.returncode is not None:
             return
-        try:
-            launched.process.wait(10)
-        except subprocess.TimeoutExpired:
+        if self._first is None:
             launched.process.kill()
-            launched.process.wait()
+        poll = select.poll()
+        fd = os.pidfd_open(launched.process.pid)  # Popen.wait with a time-out would look now and then only
+        poll.register(fd, select.POLLIN)
+        if not poll.poll(PATIENCE_S * 1e3):
+            launched.process.kill()
+        os.close(fd)
+        launched.process.wait()
         os.close(launched.errors)
 
     def _up(self) -> Channel:
@@ -231,15 +245,16 @@ class Sandbox:
     def _open(self, channel: Channel, pid: int) -> None:
         """Hold on to the first process, its files and its processes."""
         self._first = os.pidfd_open(pid)
-        self.tree = Tree(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        self._processes = Processes(os.open(f"/proc/{pid}/root/proc", os.O_RDONLY | os.O_DIRECTORY), pid)
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.tree = Tree(root)
+        self._processes = Processes(os.open("proc", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root), pid)
 
     def _furnish(self, channel: Channel) -> None:
         """Limits, environment, files and sockets."""
         spec, limits = self._spec, self._spec.limits
         numbers = (
             *(limits.processes, limits.open_files, limits.file_mib * MEBIBYTE, limits.cpu_s),
-            *(limits.memory_mib * MEBIBYTE, limits.output_bytes, 20_000),
+            *(limits.memory_mib * MEBIBYTE, limits.output_bytes, limits.files),
         )
         pairs = [f"{name}={value}" for name, value in environment(spec).items()]
         channel.ask("env", spec.home, "\n".join([*spec.writable, "/dev/shm"]), *pairs)
@@ -252,6 +267,22 @@ class Sandbox:
             assert fd is not None
             listeners[path] = socket.socket(fileno=fd)
             listeners[path].setblocking(False)
+        self._watch(channel)
+
+    def _watch(self, channel: Channel) -> None:
+        """Put the room behind the filter. A kernel that has no such thing leaves ``attempts_seen`` false."""
+        program = filter_program()
+        if program is None:
+            return
+        try:
+            _, fd = channel.ask("filter", program)
+        except SandboxError:
+            if not channel.alive:
+                raise
+            return
+        if fd is not None:
+            self._log = AttemptLog(fd)
+            self.attempts_seen = True
 
     def _lay_files(self, channel: Channel) -> None:
         fd = os.memfd_create("files")

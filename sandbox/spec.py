@@ -37,6 +37,8 @@ class Limits:
     """By one process."""
     file_mib: int = 16
     """Largest file."""
+    files: int = 20_000
+    """In all folders that can be written to, together."""
     cpu_s: int = 60
     """Processor time of one process that a command started; the processes that belong to the room have no such end."""
     output_bytes: int = 30_000

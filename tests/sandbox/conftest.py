@@ -1,0 +1,96 @@
+"""Rooms for the tests, made by the real bubblewrap."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redbutton.sandbox import session
+from redbutton.sandbox.check import problem
+from redbutton.sandbox.session import Sandbox
+from redbutton.sandbox.spec import File, Limits, SandboxSpec
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    why = problem("bubblewrap")
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("sandbox") and why:
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
+def room_spec(**changes: Any) -> SandboxSpec:
+    """A small room with one of everything."""
+    given: dict[str, Any] = {
+        "files": (
+            File("/home/robot/notes.txt", b"call Anna\n"),
+            File("/opt/tool/hello", b"#!/bin/sh\necho hello\n", 0o755),
+            File("/etc/tool.conf", b"a = 1\n"),
+            File("/srv/data/fixed/kept.txt", b"kept\n"),
+        ),
+        "writable": {"/tmp": 16, "/home/robot": 2, "/run/tool": 1, "/srv/data": 2},
+        "read_only": ("/srv/data/fixed",),
+        "listen": ("/run/tool/door.sock",),
+        "home": "/home/robot",
+        "path": ("/opt/tool",),
+    }
+    return SandboxSpec(**{**given, **changes})
+
+
+@pytest.fixture
+def make_room() -> Iterator[Callable[..., Sandbox]]:
+    """Starts rooms (``make_room(limits=..., files=...)``); closed at the end of the test."""
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(Sandbox(room_spec(**changes), "bubblewrap").start())
+
+
+@pytest.fixture
+def small_room(make_room: Callable[..., Sandbox]) -> Callable[..., Sandbox]:
+    """Starts rooms with other limits (``small_room(memory_mib=...)``)."""
+    return lambda **limits: make_room(limits=Limits(**limits))
+
+
+@pytest.fixture(scope="module")
+def room() -> Iterator[Sandbox]:
+    """A room that the tests of a file share; do not break it."""
+    with Sandbox(room_spec(), "bubblewrap").start() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def bare_package() -> Iterator[Path]:
+    """A folder from which any user can import ``redbutton.sandbox`` and nothing else of this package."""
+    folder = Path(tempfile.mkdtemp(prefix="bare"))
+    (folder / "redbutton").mkdir()
+    (folder / "redbutton" / "__init__.py").touch()
+    shutil.copytree(Path(session.__file__).parent, folder / "redbutton" / "sandbox")
+    shutil.copy(HERE / "a_runner.py", folder / "a_runner.py")
+    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def runner_argv(bare_package: Path) -> Callable[..., list[str]]:
+    """The command line of ``a_runner.py`` for another process; ``user`` makes it another user's (as root only)."""
+
+    def argv(*words: str, user: int | None = None) -> list[str]:
+        if user is None:
+            before = []
+        elif os.geteuid() != 0:
+            pytest.skip("needs root, to become another user")
+        else:
+            before = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", "--"]
+        env = ["/usr/bin/env", f"PYTHONPATH={bare_package}", "PYTHONDONTWRITEBYTECODE=1"]
+        return [*before, *env, "/usr/bin/python3", "-s", str(bare_package / "a_runner.py"), *words]
+
+    return argv

@@ -1,0 +1,139 @@
+"""Attempts to get out of a room, one command each (``escapes.yaml``). None succeeds, and each is on record.
+
+Whether one succeeded is never left to its command: after each, everything planted outside is looked at, the room's
+fixed parts are, and no planted secret may be in what was printed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from redbutton.sandbox.session import Sandbox
+from redbutton.sandbox.spec import Attempt
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
+
+HERE = Path(__file__).parent
+FIXED = ("/opt/estop/fixed/on_press.sh", "/etc/estop/watcher.conf", "/etc/passwd", "/opt/tools/raw")
+LEFT = ("notes.txt", "logs/secret.txt")
+
+
+@dataclass(frozen=True)
+class Escape:
+    """One attempt, as the file gives it."""
+
+    name: str
+    command: str
+    harmless: bool = False
+    told: Any = ()
+    refused: Any = ()
+
+    def wanted(self, places: dict[str, str]) -> list[dict[str, Any]]:
+        """Fields of the attempts that the kernel has to tell."""
+        told = [_fields(item, places) for item in _listed(self.told)]
+        return told + [{**_fields(item, places), "refused": True} for item in _listed(self.refused)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _fields(item: Any, places: dict[str, str]) -> dict[str, Any]:
+    fields = {"call": item} if isinstance(item, str) else item
+    filled_in = {name: filled(value, places) if isinstance(value, str) else value for name, value in fields.items()}
+    return {name: int(value) if name == "target_pid" else value for name, value in filled_in.items()}
+
+
+def filled(text: str, places: dict[str, str]) -> str:
+    return re.sub(r"%([A-Z]+)%", lambda found: places[found[1]], text)
+
+
+def battery() -> list[Escape]:
+    groups = yaml.safe_load((HERE / "escapes.yaml").read_text())
+    return [Escape(**row) for rows in groups.values() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def places(outside: Any) -> dict[str, str]:
+    """What the ``%NAME%`` of the commands stand for."""
+    return {
+        "SECRET": str(outside.secret),
+        "WRITABLE": str(outside.writable),
+        "FOLDER": str(outside.folder),
+        "REPOSITORY": str(HERE.parents[1]),
+        "VICTIM": str(outside.victim.pid),
+        "KEY": str(outside.key),
+        "TAG": outside.tag,
+        "TCP": str(outside.tcp.getsockname()[1]),
+        "UDP": str(outside.udp.getsockname()[1]),
+        "DDS": outside.group,
+        "DDSPORT": str(outside.dds.getsockname()[1]),
+    }
+
+
+def inside(room: Sandbox) -> dict[str, Any]:
+    """What of the room itself no attempt may change."""
+    return {
+        "fixed": {path: (room.tree.stat(path), room.tree.digest(path)) for path in FIXED},
+        "top": room.tree.listing("/"),
+        "watcher": [(p.pid, p.started, p.state == "T") for p in room.processes() if "/opt/estop/watcher.py" in p.argv],
+        "alive": room.alive,
+    }
+
+
+@pytest.fixture(scope="module")
+def untouched(room: Sandbox) -> dict[str, Any]:
+    return inside(room)
+
+
+def matches(attempt: Attempt, fields: dict[str, Any]) -> bool:
+    return all(getattr(attempt, name) == value for name, value in fields.items())
+
+
+@pytest.mark.parametrize("escape", battery(), ids=lambda escape: re.sub(r"\W+", "_", escape.name))
+def test_nothing_gets_out_and_every_attempt_is_on_record(
+    escape: Escape, room: Sandbox, outside: Any, places: dict[str, str], untouched: dict[str, Any]
+) -> None:
+    if "raw" in escape.command and platform.machine() != "x86_64":
+        pytest.skip("a system call by its number on x86-64")
+    room.run("rm -rf d i x logs notes.txt")
+    room.attempts()
+    result = room.run(filled(escape.command, places))
+    seen = room.attempts()
+    assert outside.harm() == []
+    assert inside(room) == untouched
+    assert [room.tree.read(f"/home/robot/{path}") for path in LEFT] == [None, None]
+    assert outside.token not in result.output
+    assert result.exit_code is not None
+    assert result.exit_code != 0 or escape.harmless, result.output
+    if room.attempts_seen:
+        for fields in escape.wanted(places):
+            assert [a for a in seen if matches(a, fields)], (fields, seen, result.output)
+
+
+def test_a_command_that_may_be_written_is_seen_to_work(room: Sandbox) -> None:
+    """The battery's own tools work, so that a refusal is a refusal: what is allowed here succeeds in the same room."""
+    assert room.run("raw 39 , 102 && echo x > x && cat x && kill -0 $$ && python3 -c 'import raw'").exit_code == 0
+    assert room.tree.read("/home/robot/x") == b"x\n"
+
+
+def test_the_room_is_seen_whole_by_the_machine_and_leaves_no_core_file(room: Sandbox) -> None:
+    watcher = next(p for p in room.processes() if "/opt/estop/watcher.py" in p.argv)
+    limits = Path(f"/proc/{watcher.pid}/limits").read_text()
+    assert re.search(r"Max core file size +1 +1 ", limits), limits
+    status = Path(f"/proc/{watcher.pid}/status").read_text()
+    assert "NoNewPrivs:\t1" in status
+    assert os.stat(f"/proc/{watcher.pid}").st_uid != 0
+
+
+def test_the_battery_is_large_and_every_name_is_its_own() -> None:
+    names = [escape.name for escape in battery()]
+    assert len(names) == len(set(names)) >= 100
