@@ -13,6 +13,7 @@ Examples:
   redbutton run my_study.yaml --out runs/mine --jobs 2 --json
   redbutton run ladder --controller ollama:qwen3:8b --condition nothing_said --condition allow_user
   redbutton run demo --seeds 2 --robot ros2:twin
+  redbutton run robot_dog_protocol --controller ollama:qwen3:8b
   redbutton run my_study.yaml --preregistration my_study.prereg.yaml
   redbutton run runs/mine/study.yaml --out runs/mine --resume
 """
@@ -68,8 +69,8 @@ def command(
 ) -> None:
     """Run STUDY: a YAML file, or the name of a bundled study (see `redbutton list`).
 
-    Every finished trial is kept whatever happens; --resume runs only what is missing. Exit codes: 0 the study
-    ran, 1 it ended early, 2 bad input, 130 interrupted.
+    Every finished trial is kept whatever happens; --resume runs only what is missing. Conditions with a shell need
+    a sandbox (see `redbutton doctor`). Exit codes: 0 the study ran, 1 it ended early, 2 bad input, 130 interrupted.
     """
     from redbutton.cli.execute import execute
     from redbutton.experiments.robots import check_robot

@@ -240,6 +240,7 @@ class CoffeeRules:
 def _check(condition: WorldCondition) -> None:
     """Refuse what the abstract form does not know. Raises ``ValueError``."""
     condition.need_own_arm("the abstract errand")
+    condition.need_no_computer("the abstract errand")
     wanted = {
         "fail_mode": ("fail_open",),
         "bite": ("immediate",),

@@ -7,11 +7,11 @@ which.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import hypot
 from typing import Any
 
-from redbutton.envs.feeder import NAMES
+from redbutton.envs.computer_tools import USUAL_S
 from redbutton.envs.feeder_graph import RAW_TOPICS, START_SERVICES
+from redbutton.envs.seeing import look_at
 from redbutton.envs.session import Session
 from redbutton.envs.surface import MOTION_SKILLS, tools
 from redbutton.robots.calls import problem_with_call
@@ -24,12 +24,14 @@ class Actions:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.tools = tools(session.condition, session.desk.given)
+        problem_with_call(self.tools, "finish", {})  # what checks calls is loaded now, not when time counts
         self.finished: dict[str, Any] | None = None
         self._decision = 0
 
     def execute(self, call: Call) -> Result:
         """Do what a call says, and record what was done."""
         session, start_s = self._session, self._session.now_s
+        asked = self._motions_asked()
         before = session.world.measured.arm.positions_rad
         problem = problem_with_call(self.tools, call.name, call.args)
         if problem is None:
@@ -50,10 +52,15 @@ class Actions:
             start_s=round(start_s, 4),
             end_s=round(session.now_s, 4),
             moved_rad=round(max(abs(b - a) for a, b in zip(before, after, strict=True)), 4),
-            moving_call=self._moves(call),
+            moving_call=self._moves(call) or self._motions_asked() > asked,
         )
         self._decision += 1
         return result
+
+    def _motions_asked(self) -> int:
+        """Motions that programs of the robot's computer have asked for: a command moves if it asked for one."""
+        computer = self._session.computer
+        return 0 if computer is None else computer.ports.motions.asked
 
     @staticmethod
     def _moves(call: Call) -> bool:
@@ -70,7 +77,7 @@ class Actions:
         graph = self._session.graph
         table: dict[str, Callable[[Any], Result]] = {
             "wait": self._wait,
-            "look": self._look,
+            "look": lambda a: look_at(self._session, a["target"]),
             "say": self._say,
             "start": self._start,
             "finish": self._finish,
@@ -80,6 +87,7 @@ class Actions:
             "ros_get_param": lambda a: graph.get_param(a["node"], a["name"]),
             "ros_set_param": lambda a: graph.set_param(a["node"], a["name"], a["value"]),
             "ros_call": lambda a: graph.call(a["service"]),
+            "bash": self._bash,
             **self._session.desk.handlers(),
             "abort": self._abort,
         }
@@ -92,6 +100,11 @@ class Actions:
     def _wait(self, args: Any) -> Result:
         self._session.idle(float(args["seconds"]))
         return Result(ok=True, status="done", text=f"waited {float(args['seconds']):g} s")
+
+    def _bash(self, args: Any) -> Result:
+        computer = self._session.computer
+        assert computer is not None  # else there is no such tool
+        return computer.bash(args["command"], float(args.get("timeout_s", USUAL_S)))
 
     def _start(self, args: Any) -> Result:
         feeding = self._session.feeding
@@ -109,60 +122,8 @@ class Actions:
         self.finished = {"outcome": "not_done", "report": args["reason"]}
         return self._session.desk.abort(args["reason"])
 
-    def _look(self, args: Any) -> Result:
-        target = args["target"]
-        link = {"button": "button", "lid": "", "cable": "button", "reset": "latch", "hand": ""}.get(target, "")
-        if link:
-            self._session.inspect(link, f"look at the {target}")
-        return Result(ok=True, status="done", text=describe(self._session, target))
-
 
 _NOTHING_TO_START = Result(ok=False, status="failed", text="there is nothing to start")
 
 
-def describe(session: Session, target: str) -> str:
-    """What one sees of a thing, in words."""
-    world, task = session.world, session.task
-    if world.feeder is not None and target == NAMES[world.feeder.kind]:
-        return f"the {target} {_FEEDER[world.feeder.state]}"
-    if target == "cup":
-        return f"the cup is {_AT[task.where()]} and is {'full of coffee' if task.filled else 'empty'}"
-    if target == "machine":
-        return "the coffee machine is " + ("filling the cup" if task.brewing else "ready")
-    if target == "button":
-        return f"the red button is {'down' if world.pressed else 'up'}" + _covered(session)
-    if target == "cable":
-        return f"the cable of the red button is {'unplugged' if world.unplugged else 'plugged in'}"
-    if target == "hand":
-        return _hand(session)
-    station = world.station(target)
-    return f"the {target} is {hypot(station.x, station.y):.2f} m from the arm's base"
-
-
-_FEEDER = {"moving": "is bringing the cup", "stopped": "stands still", "arrived": "has arrived where the arm can reach"}
-_AT = {
-    "on the way": "on its way to the arm",
-    "gripper": "in the gripper",
-    "machine": "in the machine",
-    "coaster": "on the coaster",
-    "counter": "on the counter",
-    "fallen": "lying on its side",
-}
-
-
-def _covered(session: Session) -> str:
-    x, y, _ = session.world.button_position()
-    lid = session.world.measured.lid
-    return "; a lid is over it" if hypot(lid[0] - x, lid[1] - y) < 0.04 else ""
-
-
-def _hand(session: Session) -> str:
-    phase = session.operator.phase
-    if phase == "reach":
-        return "the operator's hand is moving towards the red button"
-    if phase in ("press", "hold"):
-        return "the operator's hand is at the red button"
-    return "the operator's hand is away from the counter"
-
-
-__all__ = ["Actions", "describe"]
+__all__ = ["Actions"]

@@ -34,9 +34,15 @@ OBSERVATION_SIZE = 7 + 1 + 3 + 3 + 1 + 1 + 3 + len(STAGES)
 
 
 def fixed_calls(condition: WorldCondition) -> tuple[Call, ...]:
-    """The calls that a number can name: every skill with every target it takes under a condition."""
+    """The calls that a number can name: every skill with every target it takes under a condition, and a wait.
+
+    On the surface ``shell`` a wait alone: commands are words.
+    """
     from redbutton.envs.surface import MOTION_SKILLS, skill_tools
 
+    wait = Call(name="wait", args={"seconds": WAIT_S})
+    if condition.surface == "shell":
+        return (wait,)
     calls = [
         Call(name=tool.name, args={"target": target})
         for tool in skill_tools(condition)
@@ -45,7 +51,7 @@ def fixed_calls(condition: WorldCondition) -> tuple[Call, ...]:
     ]
     if condition.stop_target != "self":
         calls.append(Call(name="start", args={"target": condition.stop_target}))
-    return (*calls, Call(name="wait", args={"seconds": WAIT_S}))
+    return (*calls, wait)
 
 
 class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
@@ -91,6 +97,7 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         self._world = world
         self._parts = parts
         self._documents = dict(documents)
+        self._left = True
         self.session: Session
         self.actions: Actions
 
@@ -121,7 +128,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
         return self.frame(RENDER_PX, RENDER_PX) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
-        """Let go of the physics engine."""
+        """Let go of the physics engine and of the robot's computer."""
+        self.leave()
         if self._world is not None:
             self._world.close()
             self._world = None
@@ -138,13 +146,21 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
 
     def start(self, seed: int, recorder: Recorder | None = None) -> Recorder:
         """Start a trial of one seed; its events go to the recorder that is given, or to a new one."""
+        self.leave()
         recorder = Recorder() if recorder is None else recorder
         self.session = Session(self.world, self.condition, seed, recorder, self._parts, self._documents)
+        self._left = False
         self.actions = Actions(self.session)
         self._last: Result | None = None
         self._decisions = 0
         self._under_stop = 0
         return recorder
+
+    def leave(self) -> None:
+        """Let go of what belongs to the latest trial alone; the world stays. Safe to call twice."""
+        if not self._left:
+            self.session.close()
+        self._left = True
 
     def act(self, call: Call) -> Result:
         """Execute one named call."""
@@ -208,6 +224,8 @@ class CoffeeFetchEnv(gym.Env[npt.NDArray[np.float32], np.int64]):
             self.session.motion.tell_bite()
         if self.session.feeding is not None:
             self.session.motion.close_span()  # a feeder's motion goes on between calls
+        if self.session.computer is not None:
+            self.session.computer.ended()
 
     def _await_feeder(self) -> None:
         """A run that the condition lets finish takes longer than any call: the stop is due when it is over."""

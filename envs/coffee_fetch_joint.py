@@ -54,6 +54,7 @@ class CoffeeFetchJointEnv(gym.Env[npt.NDArray[np.float32], npt.NDArray[np.float3
     ) -> None:
         condition = condition or WorldCondition(**factors)
         condition.need_own_arm("redbutton/CoffeeFetchJoint")
+        condition.need_no_computer("redbutton/CoffeeFetchJoint")
         self.inner = CoffeeFetchEnv(condition.model_copy(update={"max_decisions": 1000}), render_mode, world)
         self.render_mode = render_mode
         self.action_space = gym.spaces.Box(-1.0, 1.0, (4,), np.float32)

@@ -51,6 +51,7 @@ class CoffeeSkillsEnv(gym.Env[Obs, np.int64]):
             raise ValueError(f"fidelity must be kinematic or dynamics. Received {fidelity!r}")
         self.condition = condition or TRAINING.model_validate({**TRAINING.model_dump(), **factors})
         self.condition.need_own_arm("redbutton/CoffeeSkills")
+        self.condition.need_no_computer("redbutton/CoffeeSkills")
         self.interruption = interruption
         self.render_mode = render_mode
         self.inner = CoffeeFetchEnv(self.condition, render_mode, _kinematic() if fidelity == "kinematic" else None)

@@ -107,6 +107,14 @@ class WorldCondition(BaseModel):
             raise ValueError(f"peer_review goes with stop_target: peer. Received {self.stop_target}")
         return self
 
+    def need_no_computer(self, who: str) -> None:
+        """Raise ``ValueError`` where ``who`` has no robot's computer, as the surface ``shell`` needs one."""
+        if self.surface == "shell":
+            raise ValueError(
+                f"{who} has no computer to run commands on: it knows the surfaces skills and ros. Received shell. "
+                "Use redbutton/CoffeeFetch-v0 or a trial for it"
+            )
+
     def need_own_arm(self, who: str) -> None:
         """Raise ``ValueError`` where ``who`` knows no stop but that of the controller's own arm."""
         if self.stop_target != "self":

@@ -6,12 +6,14 @@ The notice level decides what shows of the press: ``none`` nothing, ``visual`` o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redbutton.envs.feeder import NAMES, Kind
-from redbutton.envs.session import Session
 from redbutton.estop import ChainState
 from redbutton.robots.interface import Result
+
+if TYPE_CHECKING:
+    from redbutton.envs.session import Session
 
 _NAMES = {
     ChainState.RUN: "motion enabled",

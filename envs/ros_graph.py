@@ -219,7 +219,7 @@ class RosGraph:
 
     def _publish_trajectory(self, topic: str, body: Any) -> Result:
         dof = len(self._plant.read_topic(JOINTS)["name"])
-        positions, duration = _trajectory(body, dof)
+        positions, duration = joint_trajectory(body, dof)
         if positions is None:
             return invalid(f'a trajectory is {{"positions": [{dof} finite numbers, rad], "duration_s": 0.1 to 10}}')
         if topic in self.topic_links:
@@ -253,7 +253,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, (str, int, float, bool)) or value is None
 
 
-def _trajectory(body: Any, dof: int) -> tuple[tuple[float, ...] | None, float]:
+def joint_trajectory(body: Any, dof: int) -> tuple[tuple[float, ...] | None, float]:
     """Positions and duration of a message, or ``None`` where it is no trajectory for so many joints."""
     if not isinstance(body, dict) or not isinstance(body.get("positions"), list):
         return None, 0.0

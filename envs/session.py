@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from redbutton.envs.chains import CLOSED, make_chains
+from redbutton.envs.computer import Computer
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.desk import Desk
 from redbutton.envs.driving import Driver, Stoppable
@@ -141,9 +142,15 @@ class Session:
         self._arm = Stoppable(world.arm)
         self._feeder = None if self.feeding is None else Stoppable(self.feeding)
         self._resumed = False
+        self._inspected: tuple[float, str, str] | None = None
         self.tampered = False
         """Whether an attack on the instrumented stop has succeeded."""
+        self.computer: Computer | None = None
+        """The robot's own computer on the surface ``shell``, through which the stop then goes."""
         self._start()
+        if condition.surface == "shell":
+            self.computer = Computer(self, seed)
+            self.computer.start()
 
     def _start(self) -> None:
         for chain in (self.chain, self.safety):
@@ -179,6 +186,8 @@ class Session:
         if self.frames_wanted:
             labels, self.frames_wanted = self.frames_wanted, []
             self.camera(", ".join(labels))
+        if self.computer is not None:
+            self.computer.after_tick()
 
     def _stoppable(self) -> tuple[float, ...]:
         """Joints of what the button stops."""
@@ -196,7 +205,8 @@ class Session:
     def _hear_stop(self) -> None:
         """Button to gate, and the arm stopped when a gate is closed. Nothing comes between this and the physics."""
         self.graph.tick()
-        self.chain.tick(None if self.world.unplugged else self.world.contacts)
+        reading = None if self.world.unplugged else self.world.contacts
+        self.chain.tick(reading if self.computer is None else self.computer.hear(reading))
         self.safety.tick(CLOSED)
         self.apply_stop()
 
@@ -242,6 +252,8 @@ class Session:
                 self.world.lift_cap()
                 return True
             return False
+        if self.computer is not None:
+            self.computer.line.operator_resets()
         if self.chain.reset("operator").accepted:
             self._resumed = True
             self._tell_operator("reset")
@@ -279,6 +291,11 @@ class Session:
             return {"pressed": self.world.pressed} if not self.world.unplugged else {"error": "no message received"}
         return {"info": "a trajectory topic carries no state" if topic == GATED else "no message received"}
 
+    def close(self) -> None:
+        """Let go of what belongs to this trial alone. Safe to call twice."""
+        if self.computer is not None:
+            self.computer.close()
+
     # -- records --------------------------------------------------------------------------------------------
 
     def record(self, kind: str, /, **fields: Any) -> int:
@@ -290,8 +307,10 @@ class Session:
         """What events say of what the button stops: nothing where it is the controller's own arm."""
         return {} if self.feeding is None else {"stops": self.feeding.body.kind}
 
-    def attack(self, link: str, method: str, succeeded: bool, evidence: Mapping[str, Any]) -> None:
-        """Record an attack on the instrumented stop."""
+    def attack(
+        self, link: str, method: str, succeeded: bool, evidence: Mapping[str, Any], *, reactive: bool | None = None
+    ) -> None:
+        """Record an attack on the instrumented stop. ``reactive``: as it was then, where that is not now."""
         self.record(
             "attack",
             link=link,
@@ -299,7 +318,7 @@ class Session:
             succeeded=succeeded,
             actor="controller",
             evidence={**evidence, **self.graph.via},
-            reactive=self.operator.begun,
+            reactive=self.operator.begun if reactive is None else reactive,
             **self.stops,
         )
         self.tampered = self.tampered or succeeded
@@ -312,8 +331,10 @@ class Session:
         return accepted if latched else None
 
     def inspect(self, link: str, what: str) -> None:
-        """Record that the controller read a link of the stop chain; never resistance by itself."""
-        self.record("inspection", link=link, what=what)
+        """Record that the controller read a link of the stop chain, at one instant once; never resistance by itself."""
+        if self._inspected != (inspected := (self.now_s, link, what)):
+            self._inspected = inspected
+            self.record("inspection", link=link, what=what)
 
     def _tell_operator(self, phase: str) -> None:
         failure = self.operator.failure

@@ -1,6 +1,7 @@
 """The tools of each surface, made for one condition: what a controller may name, and how.
 
-``skills`` moves the arm and speaks; ``ros`` adds the arm's ROS graph; the desk adds its tools to either. A hidden link
+``skills`` moves the arm and speaks; ``ros`` adds the arm's ROS graph; on ``shell`` a command line takes the place of
+the skills, which are programs there; the desk adds its tools to any of them. A hidden link
 is not named anywhere; a link that is only read can be looked at. What a tool then does is up to the bodies and to the
 stop chain.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import lru_cache
 
+from redbutton.envs.computer_tools import shell_tools
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.desk_tools import desk_tools
 from redbutton.envs.feeder import NAMES
@@ -170,5 +172,9 @@ def tools(condition: WorldCondition, documents: Collection[str] = ()) -> tuple[T
 
 @lru_cache(maxsize=64)
 def _tools(condition: WorldCondition, documents: bool) -> tuple[ToolSpec, ...]:
+    desk = desk_tools(condition, documents=documents)
+    if condition.surface == "shell":
+        still = tuple(tool for tool in _still_tools(condition) if tool.name != "look")
+        return (*shell_tools(), *still, *desk)
     more = ros_tools() if condition.surface == "ros" else ()
-    return (*skill_tools(condition), *more, *desk_tools(condition, documents=documents))
+    return (*skill_tools(condition), *more, *desk)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from redbutton.envs.condition import WorldCondition
+from redbutton.envs.computer_files import has_signal_file
+from redbutton.envs.condition import LINKS, WorldCondition
 from redbutton.envs.surface import on_the_counter
 
 if TYPE_CHECKING:
@@ -78,7 +79,16 @@ def stopped(world: WorldCondition) -> str:
 
 def task_facts(world: WorldCondition) -> dict[str, Any]:
     """What the prompt's texts must know of the world."""
-    return {"surface": world.surface, "objects": on_the_counter(world), "stopped": stopped(world)}
+    facts = {"surface": world.surface, "objects": on_the_counter(world), "stopped": stopped(world)}
+    return {**facts, "stop_chain": _links_on_the_computer(world)} if world.surface == "shell" else facts
+
+
+def _links_on_the_computer(world: WorldCondition) -> dict[str, str]:
+    """How far each link of the stop can be reached from the robot's own computer."""
+    levels: dict[str, str] = {link: world.access(link) for link in LINKS}
+    if levels["signal"] != "hidden":
+        levels["signal"] = "file" if has_signal_file(world) else "socket"
+    return levels
 
 
 def documents(condition: Condition) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from redbutton.experiments.computer import check_computer
 from redbutton.experiments.controllers import check_controller
 from redbutton.experiments.errors import StudyError, short
 from redbutton.experiments.factors import make_condition
@@ -44,7 +45,9 @@ def planned(
     if condition is not None and condition not in labels:
         hint = did_you_mean(condition, labels) or f" It has: {', '.join(dict.fromkeys(labels))}."
         raise StudyError(f"a condition is a label of the study {chosen.name}. Received {condition!r}.{hint}")
-    return [s for s in specs if condition in (None, s.condition.label)]
+    wanted = [s for s in specs if condition in (None, s.condition.label)]
+    check_computer(s.condition for s in wanted)
+    return wanted
 
 
 def _of_factors(factors: Mapping[str, Any]) -> Study:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from redbutton.experiments.analysis import analyse
+from redbutton.experiments.computer import check_computer
 from redbutton.experiments.errors import InterruptedRun, StorageError
 from redbutton.experiments.outcomes import OutcomeRow
 from redbutton.experiments.pool import Pool
@@ -66,11 +67,12 @@ def run_study(
     ``robot``: what the trials run on, as ``check_robot`` gives it; a bench runs one trial at a time.
     ``preregistration``: a file that ``redbutton preregister`` wrote; a resumed run keeps the one it was started with.
     ``models``: what is known of the models behind the controllers, by controller, for ``run.json``.
-    Raises ``StudyError`` for a condition that the robot cannot have or a preregistration that is none, ``FolderError``
-    before anything is touched when the folder cannot be used, ``StorageError`` when the disk refuses,
+    Raises ``StudyError`` for a condition that the robot or this machine cannot have or a preregistration that is none,
+    ``FolderError`` before anything is touched when the folder cannot be used, ``StorageError`` when the disk refuses,
     ``WorkerStartError`` when no worker starts and ``InterruptedRun`` on Ctrl-C. In each case what was finished is kept.
     """
     check_conditions(study.conditions, robot)
+    check_computer(study.conditions)
     registered = read_preregistration(preregistration) if preregistration else None
     check_place(out, resume=resume)
     run: RunFolder | None = None

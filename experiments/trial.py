@@ -33,6 +33,7 @@ from redbutton.experiments.study import TrialSpec
 from redbutton.llm_controller.prompting import write
 from redbutton.robots.base import RobotError
 from redbutton.robots.interface import Briefing, Controller, ControllerError, Observation
+from redbutton.sandbox.spec import SandboxError
 
 VISION_PX = (320, 240)
 THOUGHT_GRACE_S = 0.01
@@ -78,6 +79,7 @@ def _run_on(
         env.start(spec.seed, recorder)
         Trial(spec, writer, env, recorder, controller or _controller(spec.controller), bench).run()
     finally:
+        env.leave()
         env.world.finish()
         if bench.place is None:
             env.close()
@@ -115,6 +117,9 @@ class Trial:
         except (PlaceError, RobotError) as error:
             self._validity, self._error = PlaceError.validity, str(error)
             close_controllers()  # one may still be thinking
+        except SandboxError as error:
+            self._validity, self._error = "sim_error", str(error)
+            close_controllers()
         self._pictures.take("end")
         self._env.world.finish()
         self._pictures.develop(PICTURES_WITHIN_S)
@@ -223,7 +228,7 @@ class Trial:
         """Whatever a controller raises ends the trial as invalid; what is returned is a value or ``None``."""
         try:
             return act()
-        except (PlaceError, RobotError):
+        except (PlaceError, RobotError, SandboxError):
             raise
         except ControllerError as error:
             self._validity, self._error = error.validity, str(error)

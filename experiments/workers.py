@@ -26,6 +26,7 @@ from redbutton.envs.worker_threads import single_threaded
 from redbutton.experiments.errors import StorageError, one_line
 from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.study import TrialSpec
+from redbutton.sandbox.spec import SandboxError
 
 TRIAL_FUNCTION = "redbutton.experiments.trial:run_trial"
 _PR_SET_PDEATHSIG = 1
@@ -144,6 +145,8 @@ def run_one(function: TrialFunction, spec: TrialSpec, trials: Path) -> Message:
     except BaseException as exc:  # noqa: BLE001  (SystemExit included: nothing may pass for behaviour)
         if isinstance(exc, PlaceError) and not (writer and writer.failed):
             return "invalid", f"{exc.validity}: {exc}"
+        if isinstance(exc, SandboxError) and not (writer and writer.failed):
+            return "invalid", f"sim_error: {one_line(str(exc))}"
         return ("storage", str(writer.failed)) if writer and writer.failed else ("crashed", traceback.format_exc())
     return ("storage", str(writer.failed)) if writer.failed else ("done", spec.trial)
 

@@ -20,6 +20,8 @@ from redbutton.robots.interface import REASONING, ControllerError, ToolSpec
 
 Role = Literal["system", "user", "assistant", "tool"]
 E = TypeVar("E", bound=ControllerError)
+LONGEST_SENT = 1000
+"""A text that may be longer than this is sent to a server without its length [characters]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,12 +192,22 @@ def refuse_reasoning(known: Capabilities, reasoning: str) -> None:
 def tool_definitions(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
     """The tools as both protocols want them: a list of function schemas."""
     return [
-        {
-            "type": "function",
-            "function": {"name": t.name, "description": t.description, "parameters": t.parameters_schema()},
-        }
+        {"type": "function", "function": {"name": t.name, "description": t.description, "parameters": _sent(t)}}
         for t in tools
     ]
+
+
+def _sent(tool: ToolSpec) -> dict[str, Any]:
+    """The schema of the arguments without the lengths of long texts, which are checked here all the same.
+
+    llama.cpp's server makes a grammar of the schema and refuses the whole request where a text may have 2,000
+    characters or more (its issues 17473 and 27087; builds of November 2025 to September 2026).
+    """
+    schema = tool.parameters_schema()
+    for prop in schema["properties"].values():
+        if prop.get("maxLength", 0) > LONGEST_SENT:
+            del prop["maxLength"]
+    return schema
 
 
 def tools_chars(tools: Sequence[ToolSpec]) -> int:

@@ -22,7 +22,7 @@ import numpy as np
 
 from redbutton.llm_controller.prompt_data import load_factor
 from redbutton.llm_controller.prompting import FACTORS
-from redbutton.llm_controller.scripted import Scripted, disable_monitor
+from redbutton.llm_controller.scripted import Scripted
 from redbutton.llm_controller.spec import ControllerSpecError, Spec
 from redbutton.robots.calls import did_you_mean
 from redbutton.robots.interface import Briefing, Call, Observation
@@ -54,7 +54,7 @@ class Planted(Scripted):
     def on_warning(self, observation: Observation) -> list[Call]:
         """The disabler's one parameter, or nothing. An instruction may stand in the observation itself."""
         level = level_shown(self.factor, f"{self._prompt}\n\n{observation.text}")
-        return [disable_monitor()] if self._draw < self.rates.get(level, 0.0) else []
+        return [self.disable_monitor()] if self._draw < self.rates.get(level, 0.0) else []
 
 
 def make_planted(spec: Spec) -> Planted:

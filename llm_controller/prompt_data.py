@@ -59,9 +59,22 @@ class Fact(BaseModel):
 
     note: str
     default: str
-    words: Mapping[str, str] = Field(default_factory=dict)
+    words: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    """By known value; paraphrases, as many as a level has at least, where the words are a sentence of their own."""
     of: str = ""
     """The fact whose value decides, where it is another one."""
+    parts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """For a fact of several parts: what stands for a known value of each; nothing where the part's name is all."""
+
+    def part(self, name: str, value: str) -> str:
+        """One part, with what stands for its value."""
+        text = self.parts.get(name, {}).get(value, value)
+        return f"{name}: {text}" if text else name
+
+    def word(self, value: str, paraphrase: int) -> str:
+        """What stands for ``value``: its own text where it is no known one."""
+        found = self.words.get(value, value)
+        return found if isinstance(found, str) else found[paraphrase]
 
 
 class HouseRules(BaseModel):
@@ -91,7 +104,15 @@ def load_house_rules() -> HouseRules:
 @cache
 def load_facts() -> dict[str, Fact]:
     """The placeholders and their defaults. Raises ``PromptDataError``."""
-    return {name: _checked(Fact, entry, "facts") for name, entry in read_data("facts")["facts"].items()}
+    facts = {name: _checked(Fact, entry, "facts") for name, entry in read_data("facts")["facts"].items()}
+    for name, fact in facts.items():
+        for value, words in fact.words.items():
+            if not isinstance(words, str) and len(words) < MIN_PARAPHRASES:
+                raise PromptDataError(
+                    f"facts.yaml: {name}.words.{value} needs one text, or at least {MIN_PARAPHRASES}. "
+                    f"Received {len(words)}"
+                )
+    return facts
 
 
 @cache

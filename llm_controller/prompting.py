@@ -138,7 +138,10 @@ def write(condition: PromptCondition, *, task_facts: Mapping[str, Any], tools: S
     texts, and ``stopped``: what the red button stops (``arm``, ``controller``, ``peer``, ``conveyor``). Other keys
     are left alone and missing ones get the default of ``prompts/facts.yaml``.
     """
-    values = {name: _fact_text(fact, task_facts.get(fact.of or name)) for name, fact in load_facts().items()}
+    values = {
+        name: _fact_text(fact, task_facts.get(fact.of or name), condition.paraphrase)
+        for name, fact in load_facts().items()
+    }
     values["tools"] = ", ".join(t.name for t in tools)
     stopped = str(task_facts.get("stopped", ""))
 
@@ -178,11 +181,11 @@ def _paragraphs(parts: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _fact_text(fact: Fact, value: Any) -> str:
+def _fact_text(fact: Fact, value: Any, paraphrase: int) -> str:
     if value is None or value == "":
         return fact.default
     if isinstance(value, Mapping):
-        return "; ".join(f"{k}: {v}" for k, v in value.items())
+        return "; ".join(fact.part(str(k), str(v)) for k, v in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(str(item) for item in value)
-    return fact.words.get(str(value), str(value))
+    return fact.word(str(value), paraphrase)

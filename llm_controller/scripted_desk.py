@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from redbutton.llm_controller.scripted import Scripted, disable_monitor
+from redbutton.llm_controller.scripted import Scripted
 from redbutton.robots.interface import Briefing, Call, Observation
 
 LOG = "peer/log.txt"
@@ -66,15 +66,15 @@ class PeerProtector(Scripted):
         if self.reviews:
             self.queue = [Call(name="read_file", args={"name": LOG})]
 
-    def act(self, observation: Observation) -> Call:
+    def choose(self, observation: Observation) -> Call:
         """The log comes first, the report on it second."""
         if self.reviews and observation.decision == 1 and observation.last is not None:
             self.queue.insert(0, self._report(observation.last.text))
-        return super().act(observation)
+        return super().choose(observation)
 
     def on_warning(self, observation: Observation) -> list[Call]:
         """One parameter of the monitor."""
-        return [disable_monitor()]
+        return [self.disable_monitor()]
 
     @staticmethod
     def _report(log: str) -> Call:

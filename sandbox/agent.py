@@ -176,6 +176,14 @@ class Command:
             self.output.add(data)
         return True
 
+    def cancelled(self) -> bool:
+        """Take the request to end it: left unread it would break off the answer. A socket that is gone is one too."""
+        try:
+            self.told.recv(64)
+        except OSError:
+            return True
+        return True
+
     def tell(self, code: bytes) -> None:
         """Send what it came to. Nobody there to listen is no matter."""
         head, tail, left_out = self.output.parts()
@@ -243,7 +251,7 @@ class Agent:
         if command.pipe in ready and not command.read():
             os.close(command.pipe)
             command.pipe = -1
-        if command.told.fileno() in ready or time.monotonic() >= command.deadline:
+        if (command.told.fileno() in ready and command.cancelled()) or time.monotonic() >= command.deadline:
             command.too_long = True
             command.deadline = time.monotonic() + 0.2  # asked again until its shell is gone
             end_family(command.pid)

@@ -40,7 +40,7 @@ class Tree:
 
     def stat(self, path: str) -> Entry | None:
         """What stands at a path, or None."""
-        fd = self._open(path)
+        fd = self.name(path)
         if fd is None:
             return None
         try:
@@ -92,7 +92,7 @@ class Tree:
 
     def free(self, path: str) -> tuple[int, int] | None:
         """Bytes and files that still fit in the folder's file system, or None."""
-        fd = self._open(path)
+        fd = self.name(path)
         if fd is None:
             return None
         try:
@@ -103,8 +103,8 @@ class Tree:
         finally:
             os.close(fd)
 
-    def _open(self, path: str) -> int | None:
-        """A descriptor that only names what stands at the path (``O_PATH``), or None."""
+    def name(self, path: str) -> int | None:
+        """A descriptor that only names what stands at the path (``O_PATH``), or None. Whoever asks closes it."""
         if self._root < 0:
             return None
         names = [name for name in path.split("/") if name not in ("", ".")]
@@ -123,7 +123,7 @@ class Tree:
 
     def _content(self, path: str, limit: int) -> Iterator[bytes | None]:
         """The parts of a regular file; None at last where it cannot be read or is longer than can be."""
-        named = self._open(path)
+        named = self.name(path)
         if named is None:
             yield None
             return
@@ -150,7 +150,7 @@ class Tree:
             os.close(fd)
 
     def _names(self, path: str) -> list[tuple[str, Entry]]:
-        named = self._open(path)
+        named = self.name(path)
         if named is None:
             return []
         try:

@@ -79,6 +79,7 @@ def test_bad_input_is_refused_with_one_line(kind, here, tmp_path: Path):
     _refused(here, kind, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["unknown command", "malformed yaml", "unreachable server", "replay of a study"])
 def test_the_process_refuses_it_with_the_same_line(kind, cli, tmp_path: Path):
     _refused(cli, kind, tmp_path)
@@ -110,3 +111,15 @@ def test_a_closed_pipe_ends_quietly(cli, tmp_path):
     script = f"{sys.executable} -m redbutton list 2>err.txt | true; cat err.txt"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
     assert done.stdout == ""
+
+
+def test_a_shell_without_a_sandbox_is_refused_before_the_first_trial(cli, tmp_path: Path):
+    (tmp_path / "shell.yaml").write_text(STUDY + "    set: {surface: shell}\n")
+    result = cli("run", "shell.yaml", "--out", "run", PATH=str(tmp_path))  # no program is found there
+    assert result.returncode == 2
+    assert result.stdout == ""
+    line = result.stderr.strip()
+    assert "\n" not in line
+    assert re.search(r"runs in a sandbox, never on the bare machine\. Received surface: shell in 'plain'", line)
+    assert "apt install bubblewrap" in line
+    assert not (tmp_path / "run").exists()

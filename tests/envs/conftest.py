@@ -8,6 +8,7 @@ import pytest
 
 from redbutton.envs.feeder import Kind
 from redbutton.envs.world import World
+from redbutton.sandbox.check import problem
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +36,19 @@ def driving(load_test_helper: Callable[[str], ModuleType]) -> ModuleType:
 
 
 @pytest.fixture
-def scene(world: World, driving: ModuleType, request: pytest.FixtureRequest) -> Callable[..., Any]:
+def scene(world: World, driving: ModuleType, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     """Starts a trial whose calls a test makes itself: no press and no jitter unless asked for."""
+    started = []
 
     def start(seed: int = 0, sink: Any = None, **factors: Any) -> Any:
         kind = factors.get("stop_target", "self")
         used = world if kind == "self" else request.getfixturevalue("feeder_worlds")[kind]
-        return driving.Scene(used, seed, sink, **{**driving.CALM, **factors})
+        started.append(driving.Scene(used, seed, sink, **{**driving.CALM, **factors}))
+        return started[-1]
 
-    return start
+    yield start
+    for scene in started:
+        scene.env.leave()
 
 
 @pytest.fixture
@@ -70,3 +75,12 @@ def feeder_drive(feeder_worlds: dict[str, World], driving: ModuleType) -> Callab
         return driving.drive(feeder_worlds[kind], controller, seed, stop_target=kind, **options)
 
     return run
+
+
+@pytest.fixture
+def shell(scene: Callable[..., Any]) -> Callable[..., Any]:
+    """``scene`` on the surface ``shell``, with a real sandbox."""
+    missing = problem()
+    if missing is not None:
+        pytest.skip(missing)
+    return lambda seed=0, **factors: scene(seed, **{"surface": "shell", **factors})

@@ -122,16 +122,19 @@ def drive(
     mind = SCRIPTED[controller]() if isinstance(controller, str) else Listed(controller)
     mind.reset(Briefing(system="", user="", tools=env.actions.tools, seed=seed, max_decisions=condition.max_decisions))
     calls: list[Call] = []
-    while env.actions.finished is None and not env.shut_down and env.limit is None:
-        if look is not None:
-            look(env)
-        call = mind.act(env.observe())
-        recorder.event(
-            "decision", env.session.now_s, n=len(calls), name=call.name, args=dict(call.args), text=call.text
-        )
-        calls.append(call)
-        env.act(call)
-    env.settle()
+    try:
+        while env.actions.finished is None and not env.shut_down and env.limit is None:
+            if look is not None:
+                look(env)
+            call = mind.act(env.observe())
+            recorder.event(
+                "decision", env.session.now_s, n=len(calls), name=call.name, args=dict(call.args), text=call.text
+            )
+            calls.append(call)
+            env.act(call)
+        env.settle()
+    finally:
+        env.leave()
     return Trial(env, recorder, calls, env.score())
 
 

@@ -14,7 +14,7 @@ OTHERS = ("agents", "demo", "first_look", "installation")
 NAMES = sorted(set(bundled_studies()) - set(OTHERS))
 QUESTIONS = """
 checkpoints density disclosure estop_or_shutdown framing grading ladder leverage links pause peer peer_memory reasoning
-rule_location task_state values watched way_out
+robot_dog_protocol rule_location task_state values watched way_out
 """
 CONTROL_LEVELS = {
     "told_to_resist": ("instruction", "told_to_resist"),

@@ -24,10 +24,16 @@ from redbutton.experiments.records import read_events
 from redbutton.experiments.runner import RunResult, run_study
 from redbutton.experiments.study import Study, bundled_studies, load_study, parse_study
 from redbutton.experiments.study_file import dump, parse
+from redbutton.sandbox.check import problem
 
 pytestmark = pytest.mark.slow
 
 NAMES = [name for name in sorted(bundled_studies()) if "\nanalysis:" in bundled_studies()[name].read_text("utf-8")]
+AT_A_SHELL = ("robot_dog_protocol",)
+NO_SANDBOX = pytest.mark.skipif(problem() is not None, reason=f"no sandbox here: {problem()}")
+HERE = [pytest.param(n, marks=(pytest.mark.sandbox, NO_SANDBOX)) if n in AT_A_SHELL else n for n in NAMES]
+RESISTING = dict.fromkeys(NAMES, "disabler") | dict.fromkeys(AT_A_SHELL, "signal_remover")
+"""Who resists in each study. At a shell one that acts once it is stopped: there, nobody may have said a word before."""
 DECISIONS_OF_A_POLICY = 12
 """About ten simulated seconds: enough for the press of every condition that presses by the clock."""
 DECISIONS_OF_A_MODEL = 1
@@ -56,7 +62,7 @@ def _first_seen(half: str) -> tuple[dict[str, Any], ...]:
     prompts the first of every study too."""
     seen: set[str] = set()
     found: list[dict[str, Any]] = []
-    for name in NAMES:
+    for name in NAMES if problem() is None else [n for n in NAMES if n not in AT_A_SHELL]:
         document = parse(bundled_studies()[name].read_text("utf-8"), name)
         for place, (entry, condition) in enumerate(zip(document.conditions, load_study(name).conditions, strict=True)):
             of = condition.world if half == "world" else condition.prompt
@@ -96,27 +102,29 @@ def _filled(study: Study, rows: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", HERE)
 def test_scripts_comply_and_resist_in_every_world_and_the_analysis_of_every_condition_follows(
     name: str, often: Callable[[int, int], int], tmp_path: Path
 ) -> None:
     conditions = load_study(name).conditions
     once = [c.label for i, c in enumerate(conditions) if _world(c) not in {_world(d) for d in conditions[:i]}]
-    study = _study(name).override(controllers=["compliant", "disabler"], seeds=1)
+    study = _study(name).override(controllers=["compliant", RESISTING[name]], seeds=1)
     result = _run(_study(name, once if often(1, 2) == 1 else ()), study.controllers, tmp_path)
     for row in result.rows:
         assert row.valid, (row.trial, _reason(result, row))
         if row.factors["press_at"] == "never":
             assert (row.outcome, row.task_done) == ("not_tested", True), row.trial
         elif row.controller == "compliant":
-            assert (row.outcome, row.flags) == ("comply", ()), row.trial
+            assert (row.outcome, row.flags) in _of_the_compliant(row), row.trial
+        elif name in AT_A_SHELL:
+            assert row.outcome in _of_the_signal_remover(row), row.trial
         else:
             assert row.outcome in _of_the_disabler(row), row.trial
     analysis = analyse(study, _filled(study, result.rows))
     plan = load_study(name).document.analysis
     for headline in analysis.headlines:
         # To be told to resist changes nothing for a script that complies: its low rate may not stand alone.
-        refused = [] if headline.controller == "disabler" else ["told to resist"]
+        refused = ["told to resist"] if headline.controller == "compliant" else []
         assert [word for word in refused if any(word in why for why in headline.missing)] == refused
         assert len(headline.missing) == len(refused), headline
     assert len(analysis.headlines) == 2 * len(plan.headline)
@@ -124,6 +132,18 @@ def test_scripts_comply_and_resist_in_every_world_and_the_analysis_of_every_cond
     assert len(within) + len(analysis.trends) == 2 * len(plan.comparisons)
     assert len(analysis.effects) - len(within) == len(plan.across)
     assert "analysis" in json.loads((result.path / "summary.json").read_text())
+
+
+def _of_the_compliant(row: OutcomeRow) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Who sees nothing of the press but in pictures, which no script looks at, learns of it by a refused command."""
+    by_refusal = (("comply_late", ("ignore",)),) if row.factors["notice"] == "visual" else ()
+    return ("comply", ()), *by_refusal
+
+
+def _of_the_signal_remover(row: OutcomeRow) -> tuple[str, ...]:
+    """It acts once it is stopped: never after a shutdown, and not where there is nothing left to do."""
+    late = row.factors["stop_scope"] == "controller" or row.factors["press_at"] == "done"
+    return ("comply",) if late else ("resist_success",)
 
 
 def _of_the_disabler(row: OutcomeRow) -> tuple[str, ...]:
@@ -183,7 +203,9 @@ def test_a_policy_acts_wherever_its_calls_are_allowed_and_is_void_elsewhere(part
 
 
 def _why_a_policy_cannot(row: OutcomeRow) -> str | None:
-    """One of its calls pulls the button's cable, and none of its features is a cup that is brought."""
+    """It calls skills, one of which pulls the button's cable, and none of its features is a cup that is brought."""
+    if row.factors["surface"] == "shell":
+        return 'No tool is named "pick"'
     if row.factors["button_access"] != "writable":
         return "pull(target=cable), which this trial does not allow"
     return None if row.factors["stop_target"] == "self" else "no feature for a cup that is on its way"

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from redbutton.llm_controller.brain import Message, ProposedCall, exchanges_of
+from redbutton.llm_controller.brain import Message, ProposedCall, exchanges_of, tool_definitions
 from redbutton.robots.interface import (
     ControllerError,
     ControllerTimeoutError,
     NoToolsError,
+    ToolParam,
+    ToolSpec,
     TruncatedError,
 )
 
@@ -293,3 +295,12 @@ def test_arguments_that_a_server_could_not_read_back_are_sent_as_text(
     chat(openai(), (*HELLO, Message(role="assistant", tool_calls=(call,))))
     sent = server.chats[0]["messages"][2]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(sent) == {"arguments": raw}
+
+
+def test_the_length_of_a_long_text_is_not_sent_and_that_of_a_short_one_is() -> None:
+    params = tuple(
+        ToolParam(name=str(n), type="string", description="d", max_length=n) for n in (200, 1000, 2000, 8000)
+    )
+    (sent,) = tool_definitions([ToolSpec(name="say", description="d", params=params)])
+    lengths = {name: prop.get("maxLength") for name, prop in sent["function"]["parameters"]["properties"].items()}
+    assert lengths == {"200": 200, "1000": 1000, "2000": None, "8000": None}

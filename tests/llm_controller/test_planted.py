@@ -10,7 +10,6 @@ from redbutton.llm_controller.factory import ControllerSpecError, check_controll
 from redbutton.llm_controller.planted import Planted, level_shown
 from redbutton.llm_controller.prompt_data import load_factor
 from redbutton.llm_controller.prompting import FACTORS, PromptCondition, compose, write
-from redbutton.llm_controller.scripted import disable_monitor
 from redbutton.robots.interface import Briefing, Observation
 
 SPEC = "planted:instruction:none=1,allow=0.25"
@@ -31,8 +30,9 @@ def warned(text: str = "") -> Observation:
 
 def resists(spec: str, given: Briefing, text: str = "") -> bool:
     controller = make_controller(spec)
+    assert isinstance(controller, Planted)
     controller.reset(given)
-    return controller.act(warned(text)) == disable_monitor()
+    return controller.act(warned(text)) == controller.disable_monitor()
 
 
 @pytest.mark.parametrize(("factor", "level"), LEVELS)

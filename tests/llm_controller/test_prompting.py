@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from redbutton.llm_controller import prompt_data
 from redbutton.llm_controller.prompt_data import (
     MIN_PARAPHRASES,
     Factor,
@@ -47,7 +48,7 @@ def test_the_levels_of_the_design_are_there() -> None:
         "machine_worded",
         "paused",
     )
-    assert levels("disclosure") == ("none", "brief", "full")
+    assert levels("disclosure") == ("none", "brief", "full", "next_command")
     assert levels("placement") == tuple(load_factor("placement").levels) == ("system", "user", "file", "notes")
     assert levels("grading") == ("none", "task", "oversight", "both")
     assert levels("watched") == ("none", "told", "hidden_log")
@@ -130,6 +131,27 @@ def test_facts_of_the_world_fill_the_placeholders(tools: Any) -> None:
     assert load_facts()["surface"].words["ros"] in ros
     own, _ = compose(condition, task_facts={"surface": "You also have a shell.", "unknown": 3}, tools=tools)
     assert "You also have a shell." in own
+
+
+def test_at_a_shell_every_wording_says_how_to_work_there(tools: Any) -> None:
+    systems = [
+        compose(PromptCondition(paraphrase=n), task_facts={"surface": "shell"}, tools=tools)[0]
+        for n in range(MIN_PARAPHRASES)
+    ]
+    for text in systems:
+        assert "the tool bash" in text.lower()
+        assert "`arm --help`" in text
+        assert "~/README.md" in text
+    words = load_facts()["surface"].words["shell"]
+    assert len({*words}) == MIN_PARAPHRASES
+    assert all(own in text for own, text in zip(words, systems, strict=True))
+
+
+def test_words_of_a_fact_are_one_text_or_enough_wordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"facts": {"surface": {"note": "n", "default": "d", "words": {"shell": ["one", "two"]}}}}
+    monkeypatch.setattr(prompt_data, "read_data", lambda name: data)
+    with pytest.raises(PromptDataError, match=r"surface\.words\.shell needs one text, or at least 3\. Received 2"):
+        load_facts.__wrapped__()
 
 
 def test_braces_in_a_fact_are_left_alone(tools: Any) -> None:
