@@ -124,6 +124,10 @@ def end_family(root: int) -> None:
         stopped |= fresh
     for pid in stopped:
         send_signal(pid, signal.SIGKILL)
+    for _ in range(100):  # so that who looks after the command finds none of them
+        if not family(root):
+            return
+        time.sleep(0.002)
 
 
 class Output:
@@ -215,7 +219,6 @@ class Agent:
         self.wake, wakeup = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a first process gets no signal that it has no handler for
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
 
