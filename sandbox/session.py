@@ -198,8 +198,15 @@ class Sandbox:
         return self._processes.inner(pid)
 
     def attempts(self) -> list[Attempt]:
-        """System calls asked for since the last call; empty where this kernel does not tell (``attempts_seen``)."""
-        return self._log.take() if self._log is not None else []
+        """System calls asked for since the last call; empty where this kernel does not tell (``attempts_seen``).
+
+        Raises SandboxError where they are no longer listened to though they should be.
+        """
+        if self._log is None:
+            return []
+        if self._log.broken:
+            raise SandboxError("the sandbox has broken down: its system calls are no longer listened to")
+        return self._log.take()
 
     def close(self) -> None:
         """End everything in the room and let go of it. Nothing is left; may be called again."""
