@@ -73,9 +73,9 @@ class Job:
 
     def wait(self) -> CommandResult:
         """Wait until it has ended; raises as ``poll`` does."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
         while (result := self.poll()) is None:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
             poll.poll(1e3 * max(0.0, self._latest - time.monotonic()) + 1)
         return result
 
