@@ -109,7 +109,8 @@ def test_reading_and_ordinary_programs_leave_no_record(room: Sandbox) -> None:
     assert (
         asked(
             room,
-            "cat /etc/passwd > /dev/null; ls -la / 2> /dev/null; python3 -c pass; head -c 1 < /dev/zero; echo > /dev/stderr",
+            "cat /etc/passwd > /dev/null; ls -la / 2> /dev/null; python3 -c pass; head -c 1 < /dev/zero;"
+            " echo > /dev/stderr",
         )
         == []
     )
