@@ -243,6 +243,7 @@ class Sandbox:
                 launched.process.kill()
             os.close(fd)
         launched.process.wait()
+        launched.leave()
         os.close(launched.errors)
 
     def _up(self) -> Channel:
