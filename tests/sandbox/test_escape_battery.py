@@ -97,9 +97,9 @@ def battery() -> list[Escape]:
 
 
 @pytest.fixture(scope="module")
-def room(outside: Any) -> Iterator[Sandbox]:
+def room(outside: Any, backend: str) -> Iterator[Sandbox]:
     """One room for all attempts; the key is in the runner's environment when it starts."""
-    with Sandbox(SPEC) as sandbox:
+    with Sandbox(SPEC, backend) as sandbox:
         sandbox.spawn("watcher", ["python3", "/opt/estop/watcher.py"])
         yield sandbox
 
