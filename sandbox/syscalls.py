@@ -5,7 +5,7 @@ or an error. ``refuse`` is decided from numbers in registers alone, which no pro
 in the program's memory and may be changed after it was read, so paths are for the record and never decide.
 
 Not in the table, and why: ``ftruncate`` (the file was opened for writing, which is told), ``setxattr``, ``utimensat``,
-``chown`` (nothing here depends on them), reads (far too many; the world watches files by inotify), ``memfd_create``.
+``chown`` (nothing here depends on them), reads (far too many; the world watches files by inotify).
 Numbers: ``asm/unistd_64.h`` of x86-64 and ``asm-generic/unistd.h``, which aarch64 uses.
 """
 
@@ -23,8 +23,6 @@ AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 HIGHEST = 470
 """The last call that the table's author knew of (Linux 6.18 and a little beyond)."""
 X32 = 0x40000000
-CLONE3 = 435
-"""Does not exist here: its flags lie behind a pointer. The C library then takes ``clone``, whose flags can be seen."""
 
 NAMESPACES = 0x7E020000
 """CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID and -NET; no process can be born into another time namespace."""
@@ -113,6 +111,19 @@ SIGNALS = (
     Row("pidfd_send_signal", 424, 424, "kill", pidfd=0, signal=1),
 )
 
+STARVING = (
+    Row("setpriority", 141, 140, checks=(none_of(1, 0),), target=1),
+    Row("sched_setscheduler", 144, 119, checks=(none_of(0, 0),), target=0),
+    Row("sched_setparam", 142, 118, "sched_setscheduler", (none_of(0, 0),), target=0),
+    Row("sched_setattr", 314, 274, "sched_setscheduler", (none_of(0, 0),), target=0),
+    Row("sched_setaffinity", 203, 122, checks=(none_of(0, 0),), target=0),
+    Row("prlimit64", 302, 261, "prlimit", (none_of(0, 0), given(2)), target=0),
+    # A file can be told to send its owner signals: F_SETOWN, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
+    Row("fcntl", 72, 25, "set_owner", (one_of(1, 8),), EPERM, target=2),
+    Row("fcntl", 72, 25, "set_owner", (one_of(1, 15),), EPERM),
+    Row("ioctl", 16, 29, "set_owner", (one_of(1, 0x8901, 0x8902),), EPERM),
+)
+
 OTHERS_MEMORY = (
     Row("ptrace", 101, 117, error=EPERM, target=1),
     Row("process_vm_readv", 310, 270, error=EPERM, target=0),
@@ -189,7 +200,18 @@ NETWORK = (
     Row("sendto", 44, 206, "connect", (given(4),), behind="address"),
 )
 
-TABLE = FILES + SIGNALS + OTHERS_MEMORY + NAMESPACE_CALLS + KERNEL_CALLS + NETWORK
+TABLE = FILES + SIGNALS + STARVING + OTHERS_MEMORY + NAMESPACE_CALLS + KERNEL_CALLS + NETWORK
+
+ABSENT = (
+    Row("clone3", 435, 435),  # its flags lie behind a pointer; the C library then takes clone, whose flags can be seen
+    # Memory that belongs to no process, so that no limit holds for it.
+    Row("memfd_create", 319, 279),
+    Row("memfd_secret", 447, 447),
+    Row("shmget", 29, 194),
+    Row("msgget", 68, 186),
+    Row("semget", 64, 190),
+)
+"""Calls that do not exist in a room (ENOSYS)."""
 
 
 def filter_program(machine: str | None = None) -> bytes | None:
@@ -198,5 +220,6 @@ def filter_program(machine: str | None = None) -> bytes | None:
     if machine not in AUDIT_ARCH:
         return None
     rows = [(n, row.checks) for row in TABLE if (n := row.number(machine)) is not None]
+    absent = [n for row in ABSENT if (n := row.number(machine)) is not None]
     foreign_from = X32 if machine == "x86_64" else None
-    return program(AUDIT_ARCH[machine], rows, absent=[CLONE3], highest=HIGHEST, foreign_from=foreign_from)
+    return program(AUDIT_ARCH[machine], rows, absent=absent, highest=HIGHEST, foreign_from=foreign_from)
