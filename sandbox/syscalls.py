@@ -111,7 +111,17 @@ SIGNALS = (
     Row("pidfd_send_signal", 424, 424, "kill", pidfd=0, signal=1),
 )
 
+_TO_FIRST = one_of(0, 1)
+_USER = 2
 STARVING = (
+    # The first process has the user of all others, so that the kernel would let them starve or limit it.
+    Row("setpriority", 141, 140, "", (one_of(1, 1),), EPERM, target=1),
+    Row("setpriority", 141, 140, "", (one_of(0, _USER),), EPERM),
+    Row("sched_setscheduler", 144, 119, "", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setparam", 142, 118, "sched_setscheduler", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setattr", 314, 274, "sched_setscheduler", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setaffinity", 203, 122, "", (_TO_FIRST,), EPERM, target=0),
+    Row("prlimit64", 302, 261, "prlimit", (_TO_FIRST, given(2)), EPERM, target=0),
     Row("setpriority", 141, 140, checks=(none_of(1, 0),), target=1),
     Row("sched_setscheduler", 144, 119, checks=(none_of(0, 0),), target=0),
     Row("sched_setparam", 142, 118, "sched_setscheduler", (none_of(0, 0),), target=0),
