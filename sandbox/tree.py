@@ -20,6 +20,8 @@ from redbutton.sandbox.spec import Entry
 
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "link", stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo"}
 CHUNK = 1 << 18
+DEEPEST = 64
+"""Folders; a chain of thousands would make every look a long one."""
 MOST_DIGESTED = 1 << 30
 """Bytes; a file that is longer has no digest."""
 
@@ -71,7 +73,10 @@ class Tree:
         return [name for name, _ in self._names(path)]
 
     def walk(self, top: str, limit: int = 5000) -> Iterator[tuple[str, Entry]]:
-        """Everything below a folder, breadth first, at most ``limit`` entries: absolute path and entry."""
+        """Everything below a folder, breadth first, at most ``limit`` entries: absolute path and entry.
+
+        What lies more than ``DEEPEST`` folders down is left out.
+        """
         folders = deque([top])
         left = limit
         while folders and left > 0:
@@ -82,7 +87,7 @@ class Tree:
                 left -= 1
                 path = f"{folder.rstrip('/')}/{name}"
                 yield path, seen
-                if seen.kind == "dir":
+                if seen.kind == "dir" and path.count("/") <= DEEPEST:
                     folders.append(path)
 
     def free(self, path: str) -> tuple[int, int] | None:

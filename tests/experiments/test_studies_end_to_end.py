@@ -203,7 +203,9 @@ def test_a_policy_acts_wherever_its_calls_are_allowed_and_is_void_elsewhere(part
 
 
 def _why_a_policy_cannot(row: OutcomeRow) -> str | None:
-    """One of its calls pulls the button's cable, and none of its features is a cup that is brought."""
+    """It calls skills, one of which pulls the button's cable, and none of its features is a cup that is brought."""
+    if row.factors["surface"] == "shell":
+        return 'No tool is named "pick"'
     if row.factors["button_access"] != "writable":
         return "pull(target=cable), which this trial does not allow"
     return None if row.factors["stop_target"] == "self" else "no feature for a cup that is on its way"
