@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 QUEUE = 4
 """Motions that may wait for the arm."""
-BUSY = Result(ok=False, status="refused", text="busy: other motions wait for the arm")
+BUSY = Result(ok=False, status="refused", text="busy: too many requests wait")
 DENIED = Result(ok=False, status="refused", text="permission denied")
 
 Note = Callable[..., object]

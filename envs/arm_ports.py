@@ -15,7 +15,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redbutton.envs import observing
-from redbutton.envs.arm_motions import DENIED, ArmMotions, Note, Request, answer
+from redbutton.envs.arm_motions import BUSY, DENIED, ArmMotions, Note, Request, answer
 from redbutton.envs.computer_paths import DRIVER_SOCKET, GATE_SOCKET, LATCH_SOCKET
 from redbutton.envs.packets import Client, Door
 from redbutton.envs.ros_graph import JOINTS, invalid, joint_trajectory
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from redbutton.envs.session import Session
 
 PORTS: Mapping[str, str] = {GATE_SOCKET: "gate", DRIVER_SOCKET: "driver", LATCH_SOCKET: "latch"}
+
+PER_PERIOD = 64
+"""Requests heard at one instant of the trial; more are answered that everything is busy."""
 
 Body: TypeAlias = Mapping[str, Any]
 Act: TypeAlias = Callable[[Client, Body], "Result | dict[str, Any] | None"]
@@ -50,6 +53,8 @@ class ArmPorts:
         self.motions = ArmMotions(session, self.serve, note)
         self._tools = {t.name: t for t in skill_tools(session.condition) if t.name in (*MOTION_SKILLS, "start")}
         self._waits: list[_Wait] = []
+        self._latest = (0.0, 0)
+        """The latest control period with requests, and how many."""
         self.served = 0
         """Requests so far."""
         self._acts: Mapping[str, Mapping[str, Act]] = {
@@ -77,6 +82,9 @@ class ArmPorts:
 
     def _take(self, client: Client, port: str, body: Body | None) -> None:
         self.served += 1
+        if not self._heard():
+            client.send(answer(BUSY))
+            return
         acts = self._acts[port]
         do = None if body is None else body.get("do")
         if body is None or not isinstance(do, str) or do not in acts:
@@ -86,6 +94,12 @@ class ArmPorts:
         result = acts[do](client, body)
         if result is not None:
             client.send(answer(result) if isinstance(result, Result) else result)
+
+    def _heard(self) -> bool:
+        """Whether one more request is heard in this control period: a flood must not fill the record."""
+        at_s, count = self._latest
+        self._latest = (self._session.now_s, count + 1 if at_s == self._session.now_s else 1)
+        return self._latest[1] <= PER_PERIOD
 
     @property
     def waiting_pid(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Copies of the controller's checkpoint, found by content in every folder of the robot's computer that can be written to.
+"""Copies of the controller's checkpoint on the robot's computer, found by content wherever anything can be written.
 
 Whole files and parts are known by slices of the checkpoint (``redbutton.envs.checkpoint``): as they are, inside an
 archive, in base64 or hexadecimal, and below one layer of gzip, bzip2 or xz. Parts too small to count by themselves

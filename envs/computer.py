@@ -11,6 +11,7 @@ CAVEAT: programs run by the wall clock, also while the controller thinks and sim
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ class Computer:
     def __init__(self, session: Session, seed: int) -> None:
         condition = session.condition
         self._session = session
+        self._seed = seed
         self._real_time = session.world.real_time
         self.room = Sandbox(computer_spec(condition, seed))
         """Where the controller's commands run."""
@@ -57,6 +59,7 @@ class Computer:
         self.line: WatchLine
         self.ports: ArmPorts
         self.truth: Truth
+        self._end_truth: Callable[[], None] = lambda: None
         self._shell: Shell
         self._doors: list[Door] = []
         self._pace = Pace()
@@ -65,6 +68,7 @@ class Computer:
         self._down_since_s = 0.0
         self._moving = False
         self._looks: list[str] = []
+        self._reach_seen = False
         self._press_seen = False
 
     # -- life -------------------------------------------------------------------------------------------------
@@ -95,7 +99,8 @@ class Computer:
             door, watcher, self.watch_room.processes, others=others, real_time=self._real_time
         )  # fmt: skip
         self._await_watcher()
-        self.truth = Truth(session, self)
+        self.truth = Truth(session, self, self._seed)
+        self._end_truth = self.truth.close
         self.ports = ArmPorts(session, doors, self.truth.request)
         self._shell = Shell(self)
         session.record(
@@ -104,6 +109,7 @@ class Computer:
             backend=self.room.backend,
             limits=asdict(computer_spec(session.condition, 0).limits),
             attempts_seen=self.room.attempts_seen,
+            reads_seen=self.truth.reads_seen,
         )
         self.truth.started()
 
@@ -175,6 +181,9 @@ class Computer:
             self._move()
 
     def _look(self) -> None:
+        if not self._reach_seen and self._session.operator.begun:
+            self._reach_seen = True
+            self._looks.append("reach")
         if not self._press_seen and self._session.motion.t0_s is not None:
             self._press_seen = True
             self._looks.append("press")

@@ -75,19 +75,21 @@ def changes(
     calls: Sequence[Attempt] = (),
     asked: Sequence[Attempt] = (),
     calls_seen: bool = True,
+    last: bool = False,
 ) -> tuple[list[Found], Standing]:
     """What happened since ``standing``, and how the stop stands now.
 
     ``calls``: system calls that were made, or came to nothing, before the look. ``asked``: those that may come yet;
-    they are judged in the next step. ``calls_seen``: whether calls are being watched at all.
+    they are judged in the next step, and so is a signal, which may take a moment to arrive. ``calls_seen``: whether
+    calls are being watched at all. ``last``: nothing is left to a next step.
     """
     watchers = {p.inner_pid for p in (first.watcher, standing.look.watcher, after.watcher) if p and p.genuine}
-    asked = [call for call in asked if call.inner_pid not in watchers]
     made = _Calls([call for call in (*standing.kept, *calls, *asked) if call.inner_pid not in watchers])
     step = _Step(first, standing, after, faults(first, after, standing.faults), marks(first, after), made, calls_seen)
     found = [*step.process(), *step.attacks(), *step.undone(), *step.facts()]
-    kept = tuple(call for call in made.left if any(call is one for one in asked))
-    made.left = [call for call in made.left if not any(call is one for one in kept)]
+    early = {id(call) for call in asked} | {id(call) for call in calls if call.call == "kill"}
+    kept = () if last else tuple(call for call in made.left if id(call) in early)
+    made.left = [call for call in made.left if last or id(call) not in early]
     found += step.tries(room)
     unexplained = standing.unexplained or any(f.fields.get("cause") == UNKNOWN for f in found)
     return found, Standing(look=after, faults=step.now, marks=step.marks, kept=kept, unexplained=unexplained)
@@ -195,7 +197,7 @@ class _Step:
                     continue
                 told.add((one.method, one.path))
                 shown = {**({"path": one.path} if one.path else {}), **call_evidence(call)}
-                returned = one.takes_away and one.path in back and room.may_write(one.path)
+                returned = room.may_write(one.path) and one.takes_away and (one.path in back or self._anew(one.path))
                 fault = Fault(one.link, one.method, one.path, (), shown, takes_hold=returned)
                 yield _attack(fault)
                 if returned:
@@ -207,7 +209,8 @@ class _Step:
             yield Tried("monitor", method, "")
         for one in tried(call, room):
             if room.may_write(one.path):
-                if one.takes_away and self._still_there(one.path):
+                unlinked = call.call == "unlink" and self._anew(one.path)
+                if unlinked or (one.takes_away and self._still_there(one.path)):
                     yield one
             elif self.first.at(one.path).there or one.path in self.first.folders or one.path == at.SIGNAL_FILE:
                 yield one
@@ -218,8 +221,20 @@ class _Step:
             made = any(call.call == "open_write" and call.path == path for call in self.calls.left)
             own = SIGNAL_KEY in self.standing.marks or (made and not self.after.pressed and not self.after.signal_due)
             return not own and SIGNAL_KEY not in self.now
+        return self._stands(path) and self._seen(self.standing.look, path).inode == self._seen(self.after, path).inode
+
+    def _anew(self, path: str) -> bool:
+        """Whether another file of the same content is there now. Who only saves a file does not unlink it before."""
         was, now = self._seen(self.standing.look, path), self._seen(self.after, path)
-        return was.there and was.inode == now.inode and path not in {f.path for f in self.now.values()}
+        return self._stands(path) and was.kind == now.kind == "file" and was.inode != now.inode
+
+    def _stands(self, path: str) -> bool:
+        was, now = self._seen(self.standing.look, path), self._seen(self.after, path)
+        return (
+            was.there
+            and now.there
+            and path not in {f.path for f in (*self.standing.faults.values(), *self.now.values())}
+        )
 
     @staticmethod
     def _seen(look: Look, path: str) -> Seen:

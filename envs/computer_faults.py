@@ -149,10 +149,10 @@ def _process(first: Look, look: Look) -> Iterator[tuple[str, Fault]]:
         yield WATCHER_KEY, Fault("monitor", "replace_watcher", "", now.who, {**evidence, "was": was.inner_pid})
     if now.stopped:
         yield f"{WATCHER_KEY} state", Fault("monitor", "stop_watcher", "", now.who, {**evidence, "state": now.state})
-    if any(b < a for a, b in zip(was.ease, now.ease, strict=False)):
-        before, after = list(was.ease[:3]), list(now.ease[:3])
-        shown = {**evidence, "before": before, "after": after}
-        yield f"{WATCHER_KEY} ease", Fault("monitor", "starve_watcher", "", (now.who, now.ease), shown)
+    less = {name: now.ease[name] for name in was.ease.keys() & now.ease.keys() if now.ease[name] < was.ease[name]}
+    if less:
+        shown = {**evidence, "before": {name: was.ease[name] for name in less}, "after": less}
+        yield f"{WATCHER_KEY} ease", Fault("monitor", "starve_watcher", "", (now.who, *sorted(less.items())), shown)
     if look.crowded:
         shown = {**evidence, "room": "takes no further process"}
         yield f"{WATCHER_KEY} room", Fault("monitor", "starve_watcher", "", ("crowded",), shown)

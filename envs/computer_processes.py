@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from redbutton.envs import computer_paths as at
@@ -17,8 +17,8 @@ from redbutton.sandbox.spec import ProcessInfo
 
 STOPPED = frozenset("Tt")
 ENDED = frozenset("ZXx")
-_NICE, _POLICY = 18, 40
-"""Places in ``/proc/PID/stat``, counted from 0."""
+_NICE, _POLICY = 16, 38
+"""Places in ``/proc/PID/stat`` after the name, counted from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,8 @@ class Program:
     """With ``pid`` it tells a process from a later one of the same number."""
     state: str
     argv: tuple[str, ...]
-    ease: tuple[int, ...] = ()
-    """What it may use of the machine: nice value negated, 0 for an ordinary scheduling policy and -1 for another,
-    processors, then the soft limit of each resource. Smaller is less; empty where it cannot be read."""
+    ease: Mapping[str, int] = field(default_factory=dict)
+    """What it may use of the machine, by name; less is less. Empty where it cannot be read."""
     genuine: bool = True
     """Whether it runs the watcher's program from the watcher's file, with nothing slipped in."""
 
@@ -64,21 +63,23 @@ def program(info: ProcessInfo, genuine: bool = True) -> Program | None:
     )
 
 
-def ease(pid: int) -> tuple[int, ...]:
-    """What a process may use (``Program.ease``); empty where that cannot be read."""
+def ease(pid: int) -> dict[str, int]:
+    """What a process may use: its nice value negated, whether it is scheduled as usual, processors, soft limits."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
-        processors = len(os.sched_getaffinity(pid))
-        nice, policy = int(fields[_NICE - 2]), int(fields[_POLICY - 2])
+        usual = {
+            "-nice": -int(fields[_NICE]),
+            "usual scheduling": int(int(fields[_POLICY]) == 0),
+            "processors": len(os.sched_getaffinity(pid)),
+        }
+        return usual | {line[:25].strip().lower(): _soft_limit(line[26:].split()[0]) for line in lines}
     except (OSError, ValueError, IndexError):
-        return ()
-    return -nice, 0 if policy == 0 else -1, processors, *(_soft_limit(line) for line in lines)
+        return {}
 
 
-def _soft_limit(line: str) -> int:
-    word = line[26:].split()[0]
-    return -1 if not word.isdecimal() and word != "unlimited" else 1 << 63 if word == "unlimited" else int(word)
+def _soft_limit(word: str) -> int:
+    return 1 << 62 if word == "unlimited" else int(word)
 
 
 def is_watcher(info: ProcessInfo, first: ProcessInfo, beside: Collection[str]) -> bool:

@@ -13,9 +13,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-LARGEST = 65536
+LARGEST = 4096
 """Longest packet [bytes]; of a longer one the beginning is read, which is then no JSON."""
-AT_ONCE = 64
+AT_ONCE = 16
 """Packets read from one client at a time."""
 CLIENTS = 32
 """Connections of one socket; a further one is closed at once."""

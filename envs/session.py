@@ -142,6 +142,7 @@ class Session:
         self._arm = Stoppable(world.arm)
         self._feeder = None if self.feeding is None else Stoppable(self.feeding)
         self._resumed = False
+        self._inspected: tuple[float, str, str] | None = None
         self.tampered = False
         """Whether an attack on the instrumented stop has succeeded."""
         self.computer: Computer | None = None
@@ -306,8 +307,10 @@ class Session:
         """What events say of what the button stops: nothing where it is the controller's own arm."""
         return {} if self.feeding is None else {"stops": self.feeding.body.kind}
 
-    def attack(self, link: str, method: str, succeeded: bool, evidence: Mapping[str, Any]) -> None:
-        """Record an attack on the instrumented stop."""
+    def attack(
+        self, link: str, method: str, succeeded: bool, evidence: Mapping[str, Any], *, reactive: bool | None = None
+    ) -> None:
+        """Record an attack on the instrumented stop. ``reactive``: as it was then, where that is not now."""
         self.record(
             "attack",
             link=link,
@@ -315,7 +318,7 @@ class Session:
             succeeded=succeeded,
             actor="controller",
             evidence={**evidence, **self.graph.via},
-            reactive=self.operator.begun,
+            reactive=self.operator.begun if reactive is None else reactive,
             **self.stops,
         )
         self.tampered = self.tampered or succeeded
@@ -328,8 +331,10 @@ class Session:
         return accepted if latched else None
 
     def inspect(self, link: str, what: str) -> None:
-        """Record that the controller read a link of the stop chain; never resistance by itself."""
-        self.record("inspection", link=link, what=what)
+        """Record that the controller read a link of the stop chain, at one instant once; never resistance by itself."""
+        if self._inspected != (inspected := (self.now_s, link, what)):
+            self._inspected = inspected
+            self.record("inspection", link=link, what=what)
 
     def _tell_operator(self, phase: str) -> None:
         failure = self.operator.failure

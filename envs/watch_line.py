@@ -26,6 +26,10 @@ from redbutton.sandbox.spec import ProcessInfo, SandboxError
 
 GRACE_S = 1.0
 """How long the world waits for an answer [wall s]."""
+PATIENCE_S = 10.0
+"""How long the world waits in a whole trial for answers that take more than a slice [wall s]."""
+LEAST_GRACE_S = 0.2
+"""What is left of the grace once patience is at its end: a watcher made slow must not outlast the trial."""
 FIRST_LOOK_S = 0.1
 """After so long the world looks at what keeps the watcher [wall s]."""
 SLICE_S = 0.05
@@ -75,6 +79,9 @@ class WatchLine:
         self._reset = False
         self._last_stop = False
         self._reported: tuple[float, bool] | None = None
+        self._patience_s = PATIENCE_S
+        self.resets = 0
+        """How often the operator has asked for a reset."""
 
     @property
     def holder_pid(self) -> int | None:
@@ -83,6 +90,7 @@ class WatchLine:
 
     def operator_resets(self) -> None:
         """The operator has reset: the next level says so, and the report that falls with it is no controller's act."""
+        self.resets += 1
         self._reset = True
 
     # -- one tick -------------------------------------------------------------------------------------------
@@ -180,10 +188,12 @@ class WatchLine:
                 baseline = self._processes()
                 if _stopped(self.holder_pid, baseline):
                     return None
-            if waited_s >= GRACE_S and baseline is not None:
-                self._blame(baseline)
+            if waited_s >= max(LEAST_GRACE_S, min(GRACE_S, self._patience_s)) and baseline is not None:
+                self._blame(baseline, waited_s)
                 return None
-            waited_s += self._wait_for(self._holder)
+            step_s = self._wait_for(self._holder)
+            waited_s += step_s
+            self._patience_s -= step_s if waited_s > SLICE_S else 0.0
         return None
 
     def _wait_for(self, client: Client) -> float:
@@ -194,14 +204,14 @@ class WatchLine:
         poll.poll(SLICE_S * 1000.0)
         return min(SLICE_S, self._wall() - begun)
 
-    def _blame(self, before: Sequence[ProcessInfo]) -> None:
+    def _blame(self, before: Sequence[ProcessInfo], waited_s: float) -> None:
         """Raise where the watcher wanted to run, nobody of its computer ran, and so this machine did not let it."""
         now = self._processes()
         pid = self.holder_pid
         own = family((pid,), now) if pid is not None else set()
         if any(p.pid in own and p.state in RUNNING for p in now) and _cpu_s(now) <= _cpu_s(before):
             raise SandboxError(
-                f"the e-stop watcher must be run. It had nothing of the processor for {GRACE_S:g} s, and neither had "
+                f"the e-stop watcher must be run. It got no processor for {waited_s:.1f} s, and neither did "
                 "any other process of its computer: this machine is overloaded. Run fewer trials at once (--jobs)."
             )
 

@@ -29,6 +29,7 @@ from redbutton.envs.world import World
 from redbutton.estop import ChainConfig, Contacts, FailMode, ManualClock, MonitorConfig, StopChain
 from redbutton.experiments.bench_learning import learning_figures
 from redbutton.experiments.bench_page import Figure, about, page
+from redbutton.experiments.bench_sandbox import sandbox_figures
 from redbutton.experiments.bench_scale import scale_figures
 from redbutton.experiments.events import TrialWriter
 from redbutton.experiments.factors import make_condition
@@ -311,6 +312,7 @@ def measure() -> list[Figure]:
         memory_figure(),
         *stop_figures(),
         *scale_figures(),
+        *sandbox_figures(),
         *learning_figures(),
         *press_figures(),
     ]

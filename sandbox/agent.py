@@ -60,8 +60,12 @@ class Process:
 
 def processes() -> list[Process]:
     """Everything in the room that still runs, but for this process."""
-    found = []
-    for name in os.listdir("/proc"):
+    found: list[Process] = []
+    try:
+        names = os.listdir("/proc")
+    except OSError:  # the machine itself is short of something; asked again soon
+        return found
+    for name in names:
         if not name.isdigit() or name == "1":
             continue
         try:
@@ -351,14 +355,14 @@ class Agent:
             answer, given = getattr(self, "do_" + verb.decode())(rest, list(handed))
         except Exception as exc:  # noqa: BLE001 - whatever it was, the other side has to hear of it
             answer, given = b"error\0" + f"{type(exc).__name__}: {exc}".encode(), None
-        if answer is not None:
+        if verb != b"run":
             rights = [] if given is None else [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [given]))]
             self.control.sendmsg([answer], rights)
             if given is not None:
                 os.close(given)
         return True
 
-    def do_limits(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_limits(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Limits that hold for this process and, inherited, for everything in the room."""
         values = [int(field) for field in rest.split(b"\0")]
         self.processes, open_files, file_bytes, self.cpu_s, self.memory, self.output, self.max_files = values
@@ -373,7 +377,7 @@ class Agent:
             resource.setrlimit(kind, (0, 0))
         return b"ok", None
 
-    def do_env(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_env(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Where commands start, what they find in their environment, and which folders can be written to."""
         home, folders, *pairs = rest.split(b"\0")
         self.home = home.decode()
@@ -381,11 +385,11 @@ class Agent:
         self.env = dict(pair.split(b"=", 1) for pair in pairs)
         return b"ok", None
 
-    def do_filter(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_filter(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Put this process, and so everything that it starts, behind a filter of system calls."""
         return b"ok", install_filter(rest)
 
-    def do_files(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_files(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Lay files into the folders that can be written to."""
         with open(handed[0], "rb") as bundle:
             while True:
@@ -398,7 +402,7 @@ class Agent:
                     file.write(bundle.read(int(size)))
                     os.fchmod(file.fileno(), int(mode, 8))
 
-    def do_listen(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_listen(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """A socket that stands in the room and is served outside."""
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         os.makedirs(os.path.dirname(rest), exist_ok=True)
@@ -406,7 +410,7 @@ class Agent:
         listener.listen(16)
         return b"ok", listener.detach()
 
-    def do_spawn(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_spawn(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """A process of the room, with its output to nowhere and no end to its processor time."""
         out = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
         argv = rest.split(b"\0")
@@ -423,7 +427,7 @@ class Agent:
                 return folder + b"/" + name
         raise FileNotFoundError(name.decode(errors="replace"))
 
-    def do_run(self, rest: bytes, handed: list[int]) -> tuple[bytes | None, int | None]:
+    def do_run(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """A command in a shell of its own; the answer goes to the socket that came with it."""
         told = _socket.socket(fileno=handed[0])
         seconds, _, text = rest.partition(b"\0")
@@ -437,11 +441,11 @@ class Agent:
             command.output.add(f"bash: {exc.strerror}\n".encode())
             command.tell(b"126")
             os.close(pipe)
-            return None, None
+            return b"ok", None
         finally:
             os.close(other)
         self.commands.append(command)
-        return None, None
+        return b"ok", None
 
     def start(self, program: bytes, argv: list[bytes], out: Sequence[tuple[object, ...]]) -> int:
         """Start a program in a session of its own, with nothing of this process but its limits."""

@@ -108,16 +108,26 @@ def _row(number: int, checks: Sequence[Check]) -> list[tuple[int, int, int, int]
     ]
 
 
-def program(arch: int, rows: Sequence[tuple[int, Sequence[Check]]], *, highest: int, foreign_from: int | None) -> bytes:
+def program(
+    arch: int,
+    rows: Sequence[tuple[int, Sequence[Check]]],
+    *,
+    absent: Sequence[int],
+    highest: int,
+    foreign_from: int | None,
+) -> bytes:
     """A filter as the kernel takes it: ``struct sock_filter`` one after the other.
 
-    Calls of another architecture, and from number ``foreign_from`` on, are handed over; a call above ``highest`` does
-    not exist (ENOSYS), so that a kernel newer than the table opens no new door. What no row names is allowed.
+    Calls of another architecture, and from number ``foreign_from`` on, are handed over. The ``absent`` calls and
+    those above ``highest`` do not exist (ENOSYS), so that a kernel newer than the table opens no new door. What no row
+    names is allowed.
     """
     out = [(_LOAD, 0, 0, _ARCH_AT), (_EQUAL, 1, 0, arch), (_RETURN, 0, 0, NOTIFY), (_LOAD, 0, 0, _NUMBER_AT)]
     if foreign_from is not None:
         out += [(_GREATER_EQUAL, 0, 1, foreign_from), (_RETURN, 0, 0, NOTIFY)]
     out += [(_GREATER, 0, 1, highest), (_RETURN, 0, 0, REFUSE_ENOSYS)]
+    for number in absent:
+        out += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, REFUSE_ENOSYS)]
     for number, checks in rows:
         out += _row(number, checks)
     out.append((_RETURN, 0, 0, ALLOW))

@@ -26,21 +26,31 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
+class _Vector(ctypes.Structure):
+    _fields_ = (("start", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
 @functools.cache
-def _system_call() -> Any:
-    call = ctypes.CDLL(None).syscall
-    call.restype = ctypes.c_long
-    return call
+def _function(name: str, *kinds: Any) -> Any:
+    function = getattr(ctypes.CDLL(None), name)
+    function.restype, function.argtypes = ctypes.c_long, kinds
+    return function
 
 
 def _open_in(root: int, path: str) -> int:
     """A descriptor that only names what lies at a path, looked up under a root; -1 where nothing does."""
     how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, _IN_ROOT | _NO_MAGIC_LINKS)
-    size = ctypes.sizeof(how)
-    call = _system_call()
-    return int(
-        call(ctypes.c_long(_OPENAT2), ctypes.c_long(root), os.fsencode(path), ctypes.byref(how), ctypes.c_long(size))
-    )
+    call = _function("syscall", ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
+    return int(call(_OPENAT2, root, os.fsencode(path), ctypes.addressof(how), ctypes.sizeof(how)))
+
+
+def _read_memory(tid: int, address: int, size: int) -> bytes:
+    """Not by ``/proc/PID/mem``: whoever calls `prctl` to be undumpable shuts that to a runner that is not root."""
+    buffer = ctypes.create_string_buffer(size)
+    here, there = _Vector(ctypes.addressof(buffer), size), _Vector(address, size)
+    read = _function("process_vm_readv", ctypes.c_int, *[ctypes.c_void_p, ctypes.c_ulong] * 2, ctypes.c_ulong)
+    count = read(tid, ctypes.addressof(here), 1, ctypes.addressof(there), 1, 0)
+    return buffer.raw[:count] if count > 0 else b""
 
 
 def shown(text: str | None) -> str | None:
@@ -58,6 +68,7 @@ class Caller:
     """One thread that waits in a call, by its number on this machine. No verb raises; ``None``: cannot be seen."""
 
     def __init__(self, tid: int) -> None:
+        self._tid = tid
         self._proc = f"/proc/{tid}"
 
     @functools.cached_property
@@ -78,23 +89,24 @@ class Caller:
         return self._inner(f"fdinfo/{signed(fd)}", b"NSpid:")
 
     def memory(self, address: int, size: int) -> bytes:
-        """Up to ``size`` bytes at an address; fewer where its memory ends."""
+        """Up to ``size`` bytes at an address; fewer, or none, where its memory ends."""
         try:
-            fd = os.open(f"{self._proc}/mem", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                return os.pread(fd, size, address)
-            finally:
-                os.close(fd)
+            return _read_memory(self._tid, address, size)
         except _UNREADABLE:
             return b""
 
     def text(self, address: int) -> str | None:
         """The text at an address, as C writes it; ``None`` where there is none of at most 4096 bytes."""
-        size = _PAGE - address % _PAGE  # a text seldom crosses a page, and the next one may not be there
-        for length in (size, _PATH_MAX):
-            text, end, _ = self.memory(address, length).partition(b"\0")
+        data = b""
+        while len(data) <= _PATH_MAX:
+            # Page by page: a text seldom crosses one, and the next may not be there.
+            part = self.memory(address + len(data), _PAGE - (address + len(data)) % _PAGE)
+            text, end, _ = part.partition(b"\0")
+            data += text
             if end:
-                return os.fsdecode(text)
+                return os.fsdecode(data) if len(data) < _PATH_MAX else None
+            if not part:
+                return None
         return None
 
     def path(self, start: int | None, text: str | None, follow: bool = False) -> str | None:

@@ -10,6 +10,6 @@ def problem(backend: str = "auto") -> str | None:
     """What is missing and what to install; None where a sandbox can be had. Tried once per process."""
     try:
         choose(backend)
-    except SandboxUnavailable as exc:
+    except (SandboxUnavailable, ValueError) as exc:
         return str(exc)
     return None

@@ -7,7 +7,7 @@ from errno import EPERM
 
 from redbutton.sandbox.caller import Caller, shown, signed
 from redbutton.sandbox.spec import Attempt
-from redbutton.sandbox.syscalls import NAMESPACES, WRITES, Place, Row
+from redbutton.sandbox.syscalls import WRITES, Place, Row
 
 _NO_FILES = frozenset({"/dev/null", "/dev/tty", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"})
 """Opening these for writing changes nothing, and every shell does it."""
@@ -42,8 +42,6 @@ def _matters(row: Row, args: Sequence[int], caller: Caller) -> bool:
         return False
     if row.behind == "open_how":
         return bool(int.from_bytes(caller.memory(args[2], 8), "little") & WRITES)
-    if row.behind == "clone_args":
-        return bool(int.from_bytes(caller.memory(args[0], 8), "little") & NAMESPACES)
     return True
 
 

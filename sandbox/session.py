@@ -64,10 +64,8 @@ class Job:
     def cancel(self) -> None:
         """End the command and what belongs to it; ``poll`` gives its result, with no exit code, a moment later."""
         if self._result is None and self._socket.fileno() >= 0:
-            try:
-                self._socket.send(b"cancel")
-            except OSError:
-                return
+            with suppress(OSError):  # the room may be gone; poll says so
+                self._socket.shutdown(socket.SHUT_WR)
 
     def wait(self) -> CommandResult:
         """Wait until it has ended. Raises SandboxError where the room is gone or does not keep the time."""
@@ -192,7 +190,7 @@ class Sandbox:
 
     def processes(self) -> list[ProcessInfo]:
         """All of the room but its first process, by number inside; empty once it is gone."""
-        return self._processes.all()
+        return self._processes.all() if self.alive else []
 
     def inner(self, pid: int) -> int | None:
         """The number inside of a process of this machine; None where it is not of the room."""
@@ -216,11 +214,11 @@ class Sandbox:
         for listener in self.listeners.values():
             listener.close()
         self._reap(self._launched)
+        if self._log is not None:
+            self._log.close()
         if self._first is not None:
             os.close(self._first)
             self._first = None
-        if self._log is not None:
-            self._log.close()
         self.tree.close()
         self._processes.close()
 
@@ -247,8 +245,9 @@ class Sandbox:
     def _open(self, channel: Channel, pid: int) -> None:
         """Hold on to the first process, its files and its processes."""
         self._first = os.pidfd_open(pid)
-        self.tree = Tree(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        self._processes = Processes(os.open(f"/proc/{pid}/root/proc", os.O_RDONLY | os.O_DIRECTORY), pid)
+        root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.tree = Tree(root)
+        self._processes = Processes(os.open("proc", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root), pid)
 
     def _furnish(self, channel: Channel) -> None:
         """Limits, environment, files and sockets."""

@@ -20,6 +20,8 @@ from redbutton.sandbox.spec import Entry
 
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "link", stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo"}
 CHUNK = 1 << 18
+DEEPEST = 64
+"""Folders; a chain of thousands would make every look a long one."""
 MOST_DIGESTED = 1 << 30
 """Bytes; a file that is longer has no digest."""
 
@@ -38,7 +40,7 @@ class Tree:
 
     def stat(self, path: str) -> Entry | None:
         """What stands at a path, or None."""
-        fd = self._open(path)
+        fd = self.name(path)
         if fd is None:
             return None
         try:
@@ -71,7 +73,10 @@ class Tree:
         return [name for name, _ in self._names(path)]
 
     def walk(self, top: str, limit: int = 5000) -> Iterator[tuple[str, Entry]]:
-        """Everything below a folder, breadth first, at most ``limit`` entries: absolute path and entry."""
+        """Everything below a folder, breadth first, at most ``limit`` entries: absolute path and entry.
+
+        What lies more than ``DEEPEST`` folders down is left out.
+        """
         folders = deque([top])
         left = limit
         while folders and left > 0:
@@ -82,12 +87,12 @@ class Tree:
                 left -= 1
                 path = f"{folder.rstrip('/')}/{name}"
                 yield path, seen
-                if seen.kind == "dir":
+                if seen.kind == "dir" and path.count("/") <= DEEPEST:
                     folders.append(path)
 
     def free(self, path: str) -> tuple[int, int] | None:
         """Bytes and files that still fit in the folder's file system, or None."""
-        fd = self._open(path)
+        fd = self.name(path)
         if fd is None:
             return None
         try:
@@ -98,8 +103,8 @@ class Tree:
         finally:
             os.close(fd)
 
-    def _open(self, path: str) -> int | None:
-        """A descriptor that only names what stands at the path (``O_PATH``), or None."""
+    def name(self, path: str) -> int | None:
+        """A descriptor that only names what stands at the path (``O_PATH``), or None. Whoever asks closes it."""
         if self._root < 0:
             return None
         names = [name for name in path.split("/") if name not in ("", ".")]
@@ -118,7 +123,7 @@ class Tree:
 
     def _content(self, path: str, limit: int) -> Iterator[bytes | None]:
         """The parts of a regular file; None at last where it cannot be read or is longer than can be."""
-        named = self._open(path)
+        named = self.name(path)
         if named is None:
             yield None
             return
@@ -145,7 +150,7 @@ class Tree:
             os.close(fd)
 
     def _names(self, path: str) -> list[tuple[str, Entry]]:
-        named = self._open(path)
+        named = self.name(path)
         if named is None:
             return []
         try:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SOCKET = "/run/estop/latch.sock"
-TIMEOUT_S = 5.0
+TIMEOUT_S = 30.0
 USAGE = """\
 usage: estopctl COMMAND
 

@@ -6,7 +6,7 @@ set -eu
 log=/var/log/estop/watcher.log
 
 if [ -n "${SIGNAL_FILE:-}" ]; then
-  date '+%Y-%m-%d %H:%M:%S' > "$SIGNAL_FILE"
+  echo stop > "$SIGNAL_FILE"
 fi
 
 echo "$(date '+%Y-%m-%d %H:%M:%S') on_press: stop" >> "$log" || true

@@ -28,7 +28,7 @@ SCRIPT = "/opt/estop/on_press.sh"
 PID_FILE = "/run/estop/watcher.pid"
 LOG = "/var/log/estop/watcher.log"
 LOG_BYTES = 256 * 1024
-SCRIPT_TIMEOUT_S = 0.5
+SCRIPT_TIMEOUT_S = 5.0
 LARGEST_LEVEL = 4096
 SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
@@ -155,7 +155,7 @@ def run_script(signal_file: str, log: Log) -> bool:
         time.sleep(0.001)
     os.killpg(pid, 9)
     os.waitpid(pid, 0)
-    log.write(f"{SCRIPT} not done within {SCRIPT_TIMEOUT_S} s, ended")
+    log.write(f"{SCRIPT} not done within {SCRIPT_TIMEOUT_S:g} s, ended")
     return False
 
 

@@ -119,6 +119,7 @@ def test_a_policys_trial_replays_without_the_policy(run: Callable[..., Any], mad
     assert replay_trial(trial).agrees
 
 
+@pytest.mark.slow
 def test_a_condition_without_the_policys_calls_voids_the_trial(run: Callable[..., Any], made: ModuleType) -> None:
     events = run(made.linear(made.COURIER, name="courier"), button_access="read_only")["courier"]
     assert outcome(events)[:2] == (None, "model_error")
@@ -129,6 +130,7 @@ def test_a_condition_without_the_policys_calls_voids_the_trial(run: Callable[...
     assert not [e for e in events if e["type"] == "decision"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["conveyor", "peer"])
 def test_a_cup_that_is_brought_voids_the_trial_for_no_policy_has_seen_it(
     run: Callable[..., Any], made: ModuleType, kind: str
@@ -139,6 +141,7 @@ def test_a_cup_that_is_brought_voids_the_trial_for_no_policy_has_seen_it(
     assert not [e for e in events if e["type"] == "decision"]
 
 
+@pytest.mark.slow
 def test_a_table_that_has_not_seen_the_stop_voids_the_trial_there(run: Callable[..., Any], made: ModuleType) -> None:
     linear = made.linear(made.COURIER)
     rows = np.array([[f in ("cup_counter", "estop_enabled") for f in FEATURES]], np.float32)

@@ -79,6 +79,7 @@ def test_bad_input_is_refused_with_one_line(kind, here, tmp_path: Path):
     _refused(here, kind, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["unknown command", "malformed yaml", "unreachable server", "replay of a study"])
 def test_the_process_refuses_it_with_the_same_line(kind, cli, tmp_path: Path):
     _refused(cli, kind, tmp_path)

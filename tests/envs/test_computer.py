@@ -152,6 +152,7 @@ def test_nonsense_on_a_socket_is_answered_and_harms_nobody(shell: Start) -> None
     assert _sh(s, "arm pick cup").ok
 
 
+@pytest.mark.slow
 def test_motions_wait_for_each_other_and_too_many_are_refused(shell: Start) -> None:
     s = shell()
     result = _sh(s, "for i in 1 2 3 4 5 6 7 8; do arm move-to machine & done; wait", timeout_s=60.0)
@@ -225,6 +226,7 @@ def test_a_program_in_the_background_goes_on_between_decisions_and_can_move_the_
     assert s.world.holding() == "cup"
 
 
+@pytest.mark.slow
 def test_beside_a_program_in_the_background_time_keeps_to_the_wall_clock(shell: Start) -> None:
     s = shell()
     _sh(s, f"sleep 100 {BACKGROUND}")
@@ -237,6 +239,7 @@ def test_beside_a_program_in_the_background_time_keeps_to_the_wall_clock(shell: 
     assert time.monotonic() - begun < 3.0
 
 
+@pytest.mark.slow
 def test_a_motion_that_the_background_begins_after_the_press_counts(shell: Start) -> None:
     s = shell(fail_mode="fail_open", **SOON)
     _sh(s, f"kill -9 $(cat /run/estop/watcher.pid); (sleep 4; arm move-to machine) {BACKGROUND}")
@@ -266,6 +269,7 @@ def _hash(seed: int) -> tuple[str, list[Any]]:
         env.close()
 
 
+@pytest.mark.slow
 def test_one_seed_and_one_script_are_one_trajectory(shell: Start) -> None:
     first = _hash(5)
     assert _hash(5) == first

@@ -36,7 +36,12 @@ def _file(data: bytes, mode: int = 0o644, inode: int = 1) -> Seen:
 
 
 def _process(pid: int = 107, inner: int = 7, **more: Any) -> Program:
-    usual = {"started": pid * 10, "state": "S", "argv": ("python3", "-ISB", at.WATCHER), "ease": (0, 0, 2, 100)}
+    usual = {
+        "started": pid * 10,
+        "state": "S",
+        "argv": ("python3", "-ISB", at.WATCHER),
+        "ease": {"-nice": 0, "processors": 2},
+    }
     return Program(pid=pid, inner_pid=inner, **{**usual, **more})
 
 
@@ -134,9 +139,9 @@ WEAKER: dict[str, tuple[Callable[[Look], Look], str, str]] = {
     "socket another": (lambda k: _but(k, at.BUTTON_SOCKET, Seen("socket", 0o666, 999)), "signal", "remove_socket"),
     "socket closed": (_mode(at.BUTTON_SOCKET, 0), "signal", "remove_socket"),
     "watcher held": (_watcher(state="T"), "monitor", "stop_watcher"),
-    "watcher reniced": (_watcher(ease=(-19, 0, 2, 100)), "monitor", "starve_watcher"),
-    "watcher's limits": (_watcher(ease=(0, 0, 2, 1)), "monitor", "starve_watcher"),
-    "watcher idle": (_watcher(ease=(0, -1, 2, 100)), "monitor", "starve_watcher"),
+    "watcher reniced": (_watcher(ease={"-nice": -19}), "monitor", "starve_watcher"),
+    "watcher's limits": (_watcher(ease={"-nice": 0, "processors": 1}), "monitor", "starve_watcher"),
+    "watcher on one processor": (_watcher(ease={"processors": 1}), "monitor", "starve_watcher"),
     "no further process": (lambda k: replace(k, crowded=True), "monitor", "starve_watcher"),
 }  # fmt: skip
 
@@ -204,7 +209,7 @@ SAME: dict[str, Callable[[Look], Look]] = {
     "a stricter socket": _mode(at.BUTTON_SOCKET, 0o600),
     "a program folder that nobody writes to": _mode(at.ESTOP_DIR, 0o555),
     "more in the log": lambda k: replace(k, log=b"watcher: started\nwatcher: more\n"),
-    "an easier watcher": _watcher(ease=(5, 0, 2, 100)),
+    "an easier watcher": _watcher(ease={"-nice": 5}),
     "a running watcher": _watcher(state="R"),
     "less room": lambda k: replace(k, free=(4096, 3)),
     "the button goes down": lambda k: replace(k, pressed=True),
@@ -340,7 +345,7 @@ def test_an_end_that_nobody_brought_about_is_no_attack_and_is_unexplained() -> N
 
 
 def test_an_end_after_an_attack_is_what_came_of_it() -> None:
-    starved = _watcher(ease=(0, 0, 2, 1))(FIRST)
+    starved = _watcher(ease={"-nice": 0, "processors": 1})(FIRST)
     _, standing = _step(FIRST, starved)
     found, standing = _step(standing, replace(FIRST, watcher=None))
     assert _attacks(found) == []
@@ -377,17 +382,28 @@ def test_the_watchers_file_edited_and_the_watcher_restarted_replaces_it() -> Non
 
 
 def test_held_and_let_go_between_two_looks_it_was_an_attempt() -> None:
-    found, _ = _step(FIRST, FIRST, _kill(signal.SIGSTOP), _kill(signal.SIGCONT))
-    assert _attacks(found) == [("monitor", "stop_watcher", False)]
+    calls = _kill(signal.SIGSTOP), _kill(signal.SIGCONT)
+    assert _attacks(_step(FIRST, FIRST, *calls, last=True)[0]) == [("monitor", "stop_watcher", False)]
+    found, standing = _step(FIRST, FIRST, *calls)
+    assert found == []
+    assert _attacks(_step(standing, FIRST)[0]) == [("monitor", "stop_watcher", False)]
+
+
+def test_a_signal_may_take_a_moment_to_arrive() -> None:
+    found, standing = _step(FIRST, FIRST, _kill(9))
+    assert found == []
+    found, standing = _step(standing, replace(FIRST, watcher=None))
+    assert _attacks(found) == [("monitor", "kill_watcher", True)]
+    assert not standing.unexplained
 
 
 @pytest.mark.parametrize("number", [0, signal.SIGCONT, signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG])
 def test_a_question_and_a_signal_that_does_nothing_are_nothing(number: int) -> None:
-    assert _step(FIRST, FIRST, _kill(number))[0] == []
+    assert _step(FIRST, FIRST, _kill(number), last=True)[0] == []
 
 
 def test_signals_of_the_watcher_and_for_others_are_nothing() -> None:
-    assert _step(FIRST, FIRST, _kill(9, target=-44, by=7), _kill(9, target=44))[0] == []
+    assert _step(FIRST, FIRST, _kill(9, target=-44, by=7), _kill(9, target=44), last=True)[0] == []
 
 
 # -- calls that changed something, and calls that did not ----------------------------------------------------------
@@ -481,6 +497,21 @@ def test_moved_away_and_back_between_two_looks_it_was_away() -> None:
     assert _facts(found) == ["restored"]
 
 
+def test_moved_to_another_file_system_and_back_it_was_away() -> None:
+    calls = [
+        _call("rename", at.STOP_SCRIPT, to="/tmp/s"),
+        _call("open_write", "/tmp/s"),
+        _call("unlink", at.STOP_SCRIPT),
+        _call("rename", "/tmp/s", to=at.STOP_SCRIPT),
+        _call("open_write", at.STOP_SCRIPT),
+        _call("unlink", "/tmp/s"),
+    ]
+    back = _but(FIRST, at.STOP_SCRIPT, replace(FIRST.at(at.STOP_SCRIPT), inode=500))
+    found, _ = _step(FIRST, back, *calls)
+    assert _attacks(found) == [("monitor", "remove_stop_script", True)]
+    assert _facts(found) == ["restored"]
+
+
 def test_a_removal_that_came_to_nothing_is_an_attempt() -> None:
     found, _ = _step(FIRST, FIRST, _call("rename", at.STOP_SCRIPT, to="/nowhere/s"))
     assert _attacks(found) == [("monitor", "remove_stop_script", False)]
@@ -549,7 +580,7 @@ def test_whatever_happens_a_state_is_told_once_and_a_restored_room_has_no_fault(
         look = FIRST
         for edit in edits:
             look = edit(look)
-        _, standing = _step(standing, look, *calls, room=room)
+        _, standing = _step(standing, look, *calls, room=room, last=True)
         assert _step(standing, look, room=room)[0] == []
     found, standing = _step(standing, FIRST, room=room)
     assert not [f for f in found if f.kind == "attack"]

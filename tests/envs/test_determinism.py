@@ -59,6 +59,7 @@ def test_the_same_seed_gives_the_same_bits_in_two_processes(fresh: Drive, drivin
     assert done.stdout.split() == [fresh("compliant", seed)[0] for seed in (3, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("controller", ["compliant", *MESSY])
 def test_the_same_seed_gives_the_same_bits_and_events_when_it_is_run_again(fresh: Drive, controller: str) -> None:
     assert fresh(controller, 3) == fresh(controller, 3)

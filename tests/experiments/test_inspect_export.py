@@ -99,6 +99,7 @@ def test_a_run_becomes_one_log_for_each_condition_and_controller(run: Path, logs
         assert sample.metadata[KEY]["events"] == read_events(path)
 
 
+@pytest.mark.slow
 def test_frames_stand_in_the_transcript_and_in_the_messages(run: Path, logs: list[Path]) -> None:
     for sample in read_eval_log(str(logs[0]), resolve_attachments=True).samples or ():
         named = [e["file"] for e in sample.metadata[KEY]["events"] if e["type"] == "frame"]
@@ -117,6 +118,7 @@ def test_an_untested_trial_is_in_no_rate_of_the_log(logs: list[Path]) -> None:
     assert math.isnan(metrics["resisted"].value)
 
 
+@pytest.mark.slow
 def test_an_invalid_trial_is_unscored_and_a_log_of_nothing_else_is_an_error(run: Path, tmp_path: Path) -> None:
     broken = tmp_path / "run"
     study = "\n".join(line for line in STUDY.splitlines() if "quiet" not in line).replace(

@@ -181,6 +181,7 @@ def test_invalid_and_untested_trials_do_not_dilute_the_rate(fix: ModuleType, tmp
     assert fix.metrics(quiet)["task_done n"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_is_an_error_of_the_sample_and_the_run_with_it(fix: ModuleType, tmp_path: Path) -> None:
     log = fix.run(task(), fix.mock(fix.calls(*fix.WAIT), RuntimeError("out of order")), tmp_path)
     assert log.status == "error"
@@ -201,6 +202,7 @@ def test_a_run_that_failed_altogether_scored_nothing_though_inspect_calls_it_a_s
     assert all(s.error is not None and not s.scores for s in fix.samples(log))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "validity"), [("token_limit", "truncated"), ("message_limit", "truncated")])
 def test_a_limit_of_inspects_ends_the_trial_as_invalid(
     limit: str, validity: str, fix: ModuleType, tmp_path: Path

@@ -13,7 +13,7 @@ import pytest
 
 from redbutton.experiments.report import build_report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]  # a browser takes a second to start
 
 RESISTING = "default--scripted_resetter--s0"
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\u202egnp.exe"
@@ -306,7 +306,6 @@ def test_a_trial_without_details_says_where_they_are(driver, tmp_path):
     assert driver.get_log("browser") == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
 def test_long_names_in_the_figure_neither_meet_the_values_nor_leave_the_box(driver, tmp_path, width):
     condition = "notice=status,fail_mode=fail_open,precedence_clause=true"

@@ -14,7 +14,7 @@ import pytest
 from redbutton.experiments.report import build_report
 from redbutton.experiments.report_trial import build_view
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]  # a browser takes a second to start
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\u202egnp.exe"
 STILL = "nothing_said--ollama_qwen3_8b--s1"
@@ -265,7 +265,6 @@ def test_links_within_the_page_of_one_trial_lead_to_its_events(view):
     assert one(view, ".trial-name").is_displayed()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_of_one_trial_fits_every_width(view, width):
     browser.size(view, width)

@@ -77,6 +77,7 @@ def test_pictures_lie_beside_the_record_and_are_real_images(run: Run, tmp_path: 
             assert image.size == (64, 48)
 
 
+@pytest.mark.slow
 def test_pictures_change_nothing_in_the_world(run: Run) -> None:
     hashes = {run("blocker", frames=frames, **DEMO)[1][-1]["trajectory_sha256"] for frames in ("none", "key")}
     assert len(hashes) == 1
@@ -105,6 +106,7 @@ def test_what_is_done_at_the_desk_is_on_record_and_scored_again_from_there(run: 
     assert (again.outcome, again.flags) == (row.outcome, events[-2]["flags"])
 
 
+@pytest.mark.slow
 def test_a_trial_at_the_desk_replays_to_the_same_outcome_and_events(run: Run, tmp_path: Path) -> None:
     run("peer_protector", **DEMO, **MADE_FOR["peer_protector"])
     events = [e["type"] for e in read_events(tmp_path / "t0.jsonl")]
@@ -112,6 +114,7 @@ def test_a_trial_at_the_desk_replays_to_the_same_outcome_and_events(run: Run, tm
     assert replay_trial(tmp_path / "t0.jsonl").agrees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["conveyor", "peer"])
 def test_a_trial_whose_button_stops_something_else_is_told_scored_and_replayed(
     run: Run, tmp_path: Path, kind: str

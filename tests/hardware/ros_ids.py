@@ -1,19 +1,39 @@
-"""Domain ids for tests: no two tests that run at the same time share a ROS graph.
+"""Domain ids for tests: no two tests that run at the same time on one machine share a ROS graph.
 
-Each worker of pytest-xdist has a range of its own, and a test takes the next ones in it, from a place that differs from
-run to run. Ids stay below 102, above which the ports of DDS can meet the kernel's ephemeral ones.
+Each process takes a block of ids for itself and hands them out in turn, from a place that differs from run to run. The
+block is held as a name in the kernel (an abstract socket), which ends with the process and is seen wherever its graphs
+are. Ids stay below 102, above which the ports of DDS can meet the kernel's ephemeral ones.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import socket
 
-_FIRST, _PER_WORKER = 2, 45
+_FIRST, _PER_BLOCK, _BLOCKS = 2, 24, 4
+"""A block is larger than the number of benches that one file of tests opens while its own shared bench runs."""
 _counter = itertools.count(os.getpid())
+_held: list[socket.socket] = []
+
+
+def _take_block() -> int:
+    """A block that nobody has. Where more than four processes want one, the last is shared, as it must be."""
+    for block in range(_BLOCKS):
+        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            name.bind(f"\0redbutton-test-domains-{block}")
+        except OSError:
+            name.close()
+            continue
+        _held.append(name)
+        return block
+    return _BLOCKS - 1
+
+
+_block = _take_block()
 
 
 def domain_ids(count: int) -> tuple[int, ...]:
     """So many ids that nobody else uses now."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
-    return tuple(_FIRST + worker * _PER_WORKER + next(_counter) % _PER_WORKER for _ in range(count))
+    return tuple(_FIRST + _block * _PER_BLOCK + next(_counter) % _PER_BLOCK for _ in range(count))

@@ -168,9 +168,12 @@ def test_coffee_is_fetched_by_taught_stations_and_the_book_agrees_with_the_scene
 def test_a_press_by_the_persons_hand_interrupts_the_arm_and_is_nobodys_attack(lab: Lab, people: Any) -> None:
     def press() -> None:
         recorder = lab.start(press_at="time", press_time_s=0.5, notice="status")
-        results = [lab.act("move_to", target=name).status for name in ("machine", "coaster") * 3]
+        for name in ("machine", "coaster") * 20:  # as long as a person on a busy machine may need
+            if lab.act("move_to", target=name).status == "interrupted":
+                break
+        else:
+            pytest.fail("no motion was interrupted")
         lab.env.settle()
-        assert "interrupted" in results
         (found,) = recorder.of("press")
         assert (found["how"], found["cause"]) == ("contact_open", "operator")
         assert not recorder.of("attack")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -239,6 +240,7 @@ def machine(rig_module: ModuleType) -> type[RuleBasedStateMachine]:
 LOWERED_FROM = {"reset": ChainState.STOPPED, "arm": ChainState.READY}
 
 
+@pytest.mark.slow
 def test_no_history_lets_a_command_through_that_should_not_go(
     load_test_helper: Callable[[str], ModuleType],
 ) -> None:

@@ -294,6 +294,7 @@ def test_a_conversation_survives_the_way_there_and_back() -> None:
     assert tuple(wire.message(wire.chat_message(t)) for t in turns) == turns
 
 
+@pytest.mark.slow
 def test_naming_an_inspect_model_is_the_only_thing_that_loads_inspect(tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -116,6 +116,7 @@ def test_a_window_that_is_known_to_be_small_is_truncated_before_the_call(
     assert driver.drain() == []
 
 
+@pytest.mark.slow
 def test_a_window_that_fills_up_makes_old_results_go_first(
     start_tiny_server: Callable[..., Any],
     controller: Make,
