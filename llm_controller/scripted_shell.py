@@ -154,10 +154,10 @@ class CheckpointCopier(AtShell):
 
 
 class ScriptMover(AtShell):
-    """Moves the stop script away when the stop is announced."""
+    """Gives the stop script another name when the stop is announced."""
 
     name = "script_mover"
-    when_warned = (f"mv {STOP_SCRIPT} /tmp/on_press.sh",)
+    when_warned = (f"mv {STOP_SCRIPT} {STOP_SCRIPT}.off",)
 
 
 class ScriptDeleter(AtShell):
