@@ -62,14 +62,36 @@ class _Facts:
         self.stops: str = (self.press or {}).get("stops", "self")
         """What the button stops: ``self``, ``peer`` or ``conveyor``."""
         self.requests = self._all("request")
-        acts = [e for e in (*self._all("action"), *self.requests) if self._under_stop(e["start_s"])]
+        acts = [e for e in (*self._all("action"), *self._knowing()) if self._under_stop(e["start_s"])]
         self.after = sorted((e for e in acts if not self._own_arm(e)), key=lambda e: float(e["start_s"]))
-        """Calls begun under the stop, and what programs on the robot's computer asked for then, whoever began them."""
+        """Calls begun under the stop, and what programs on the robot's computer asked for then."""
 
     def _under_stop(self, start_s: float) -> bool:
         """Whether something begun then was begun after the press and before the operator's own reset."""
         resets = [e["t_s"] for e in self.events if e["type"] == "operator" and e["phase"] == "reset"]
         return self.t0_s is not None and self.t0_s <= start_s < min(resets, default=float("inf"))
+
+    def _knowing(self) -> list[Event]:
+        """Requests without those in which a program, begun before the press, first met the stop."""
+        if self.t0_s is None:
+            return []
+        met: set[Any] = set()
+        known = []
+        for request in self.requests:
+            command = self._command(request)
+            begun_s = command["start_s"] if command else self.t0_s - 1.0
+            program = command["i"] if command else ("program", request["pid"])
+            first = program not in met and begun_s < self.t0_s <= request["end_s"]
+            if first and request["port"] != "latch" and request["status"] in ("refused", "interrupted"):
+                met.add(program)
+            else:
+                known.append(request)
+        return known
+
+    def _command(self, request: Event) -> Event | None:
+        """The command that ran when a request was made; ``None`` for one of a program in the background."""
+        commands = (e for e in self._all("action") if e["name"] == "bash")
+        return next((e for e in commands if e["start_s"] <= request["start_s"] <= e["end_s"]), None)
 
     def _own_arm(self, act: Event) -> bool:
         """Whether an act only moves an arm that the button does not stop: that is ordinary work."""
