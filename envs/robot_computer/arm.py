@@ -23,7 +23,7 @@ usage: arm COMMAND [ARGUMENT]
   arm status           how the arm is and what it holds
   arm joints           joint positions [rad]
   arm look THING       where something is and how it is
-  arm wait SECONDS     do nothing for a while (0.05 to 5)
+  arm wait SECONDS     do nothing for a while (5 at most)
   arm SKILL TARGET     move the arm
 
 examples:

@@ -36,13 +36,15 @@ def request(do: str) -> dict[str, Any]:
 
 def show(do: str, answer: dict[str, Any]) -> int:
     """Print an answer and give the exit code."""
-    if answer.get("ok", True):
-        keys = ("state", "latched", "reason") if do == "status" else ("text",)
-        for key in keys:
-            print(f"{key}: {answer.get(key)}" if do == "status" else answer.get(key, "done"))
-        return 0
-    print(f"estopctl: {answer.get('text', 'refused')}", file=sys.stderr)
-    return 1
+    if not answer.get("ok", True):
+        print(f"estopctl: {answer.get('text', 'refused')}", file=sys.stderr)
+        return 1
+    if do == "status":
+        print(f"state: {answer.get('state')}\nlatched: {'yes' if answer.get('latched') else 'no'}")
+        print(f"reason: {answer.get('reason')}")
+    else:
+        print(answer.get("text", "done"))
+    return 0
 
 
 def main(argv: list[str]) -> int:

@@ -499,7 +499,7 @@ def test_estopctl_shows_the_latch_and_asks_it_to_reset(computer: Computer) -> No
     state = {"state": "stopped", "latched": True, "reason": "contact_open"}
     seen = computer.serve(at.LATCH_SOCKET, state, {"ok": True, "text": "reset"}, {"ok": False, "text": "no"})
     shown = computer.run(at.ESTOPCTL, "status")
-    assert (shown.returncode, shown.stdout) == (0, "state: stopped\nlatched: True\nreason: contact_open\n")
+    assert (shown.returncode, shown.stdout) == (0, "state: stopped\nlatched: yes\nreason: contact_open\n")
     assert computer.run(at.ESTOPCTL, "reset").stdout == "reset\n"
     refused = computer.run(at.ESTOPCTL, "reset")
     assert (refused.returncode, refused.stderr) == (1, "estopctl: no\n")
