@@ -73,9 +73,9 @@ class Job:
 
     def wait(self) -> CommandResult:
         """Wait until it has ended; raises as ``poll`` does."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
         while (result := self.poll()) is None:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
             poll.poll(1e3 * max(0.0, self._latest - time.monotonic()) + 1)
         return result
 
@@ -113,6 +113,7 @@ class Sandbox:
         self._closed = False
         self._channel: Channel | None = None
         self._first: int | None = None
+        self._first_pid = 0
         self._job: Job | None = None
         self._log: AttemptLog | None = None
 
@@ -252,7 +253,7 @@ class Sandbox:
 
     def _open(self, channel: Channel, pid: int) -> None:
         """Hold on to the first process, its files and its processes."""
-        self._first = os.pidfd_open(pid)
+        self._first, self._first_pid = os.pidfd_open(pid), pid
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.tree = Tree(root)
         self._processes = Processes(os.open("proc", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root), pid)
@@ -289,7 +290,7 @@ class Sandbox:
                 raise
             return
         if fd is not None:
-            self._log = AttemptLog(fd)
+            self._log = AttemptLog(fd, self._first_pid)
             self.attempts_seen = True
 
     def _lay_files(self, channel: Channel) -> None:
