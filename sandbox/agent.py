@@ -126,7 +126,7 @@ def end_family(root: int) -> None:
         stopped |= fresh
     for pid in stopped:
         send_signal(pid, signal.SIGKILL)
-    for _ in range(100):  # so that who looks after the command finds none of them
+    for _ in range(1000):  # so that who looks after the command finds none of them
         if not family(root):
             return
         time.sleep(0.002)
