@@ -108,9 +108,13 @@ def family(root: int) -> set[int]:
 
 def send_signal(pid: int, number: int) -> None:
     """Send a signal to a process that may be gone."""
-    try:  # not contextlib.suppress: contextlib costs more to load than the rest of this file
-        os.kill(pid, number)
-    except OSError:
+    while True:
+        try:
+            os.kill(pid, number)
+        except InterruptedError:  # a child ended while the filter's answer was awaited: nothing was sent yet
+            continue
+        except OSError:
+            return
         return
 
 
