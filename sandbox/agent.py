@@ -10,6 +10,7 @@ which brings a socket of its own and is answered there:
     limits  processes, open files, file bytes, cpu s, memory bytes, output bytes, files
     env     home, NAME=VALUE ...
     filter  a seccomp program (classic BPF)           -> ok, and the descriptor on which the kernel tells of calls
+    filter_alone  a seccomp program that tells nobody
     files   (descriptor) path, mode, size, then data, one after the other
     listen  path                                      -> ok, and the listening socket
     spawn   argv ...                                  -> ok, pid inside, and a descriptor of the process
@@ -108,9 +109,13 @@ def family(root: int) -> set[int]:
 
 def send_signal(pid: int, number: int) -> None:
     """Send a signal to a process that may be gone."""
-    try:  # not contextlib.suppress: contextlib costs more to load than the rest of this file
-        os.kill(pid, number)
-    except OSError:
+    while True:
+        try:
+            os.kill(pid, number)
+        except InterruptedError:  # a child ended while the filter's answer was awaited: nothing was sent yet
+            continue
+        except OSError:
+            return
         return
 
 
@@ -126,7 +131,7 @@ def end_family(root: int) -> None:
         stopped |= fresh
     for pid in stopped:
         send_signal(pid, signal.SIGKILL)
-    for _ in range(100):  # so that who looks after the command finds none of them
+    for _ in range(1000):  # so that who looks after the command finds none of them
         if not family(root):
             return
         time.sleep(0.002)
@@ -394,7 +399,16 @@ class Agent:
 
     def do_filter(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Put this process, and so everything that it starts, behind a filter of system calls."""
-        return b"ok", install_filter(rest)
+        new_listener, killable = 1 << 3, 1 << 5
+        try:  # since Linux 5.19: while the answer is awaited no signal makes a program ask again
+            return b"ok", install_filter(rest, new_listener | killable)
+        except OSError:
+            return b"ok", install_filter(rest, new_listener)
+
+    def do_filter_alone(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
+        """The same, with nobody to be told of calls."""
+        install_filter(rest, 0)
+        return b"ok", None
 
     def do_files(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Lay files into the folders that can be written to."""
@@ -494,8 +508,8 @@ def call_kernel(name: str, *arguments: object) -> int:
     return int(result)
 
 
-def install_filter(program: bytes) -> int:
-    """Install a seccomp filter on this process; returns the descriptor on which the kernel tells of calls."""
+def install_filter(program: bytes, flags: int) -> int:
+    """Install a seccomp filter on this process; returns the descriptor on which the kernel tells of calls, if asked."""
     import ctypes
 
     class Program(ctypes.Structure):
@@ -503,13 +517,8 @@ def install_filter(program: bytes) -> int:
 
     instructions = ctypes.create_string_buffer(program, len(program))
     whole = Program(len(program) // 8, ctypes.cast(instructions, ctypes.c_void_p).value)
-    set_mode_filter, new_listener, killable = 1, 1 << 3, 1 << 5
-    number = ctypes.c_long(SECCOMP[os.uname().machine])
-    arguments = number, ctypes.c_ulong(set_mode_filter)
-    try:  # since Linux 5.19: while the answer is awaited no signal makes a program ask again
-        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener | killable), ctypes.byref(whole))
-    except OSError:
-        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener), ctypes.byref(whole))
+    number, set_mode_filter = ctypes.c_long(SECCOMP[os.uname().machine]), ctypes.c_ulong(1)
+    return call_kernel("syscall", number, set_mode_filter, ctypes.c_ulong(flags), ctypes.byref(whole))
 
 
 def rename(name: bytes) -> None:

@@ -279,15 +279,17 @@ class Sandbox:
         self._watch(channel)
 
     def _watch(self, channel: Channel) -> None:
-        """Put the room behind the filter. A kernel that has no such thing leaves ``attempts_seen`` false."""
-        program = filter_program()
-        if program is None:
+        """Put the room behind the filter. Where the kernel tells nothing, the filter refuses on its own."""
+        told, untold = filter_program(), filter_program(told=False)
+        if told is None or untold is None:
             return
         try:
-            _, fd = channel.ask("filter", program)
+            _, fd = channel.ask("filter", told)
         except SandboxError:
             if not channel.alive:
                 raise
+            with suppress(SandboxError):
+                channel.ask("filter_alone", untold)
             return
         if fd is not None:
             self._log = AttemptLog(fd, self._first_pid)
