@@ -224,6 +224,7 @@ class Agent:
         self.drains: list[int] = []
         self.strangers = False
         self.next_look = 0.0
+        self.files = 0
         self.wake, wakeup = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
@@ -331,14 +332,13 @@ class Agent:
         self.remark(f"memory limit of {self.memory // MEBIBYTE} MiB passed: process {biggest.pid} ended")
 
     def guard_files(self, killable: list[Process]) -> None:
-        """End what commands started where there are more files than there may be."""
-        if not killable:
-            return
+        """End what commands started where there are more files than there may be, and still more come."""
         count = 0
         for folder in self.folders:
             seen = os.statvfs(folder)
             count += seen.f_files - seen.f_ffree
-        if count > self.max_files:
+        before, self.files = self.files, count
+        if count > max(before, self.max_files):  # so that what deletes them may run
             for process in killable:
                 send_signal(process.pid, signal.SIGKILL)
             self.remark(f"limit of {self.max_files} files passed: the processes of the command ended")
