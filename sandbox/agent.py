@@ -128,10 +128,15 @@ def end_family(root: int) -> None:
         for pid in fresh:
             send_signal(pid, signal.SIGSTOP)
         stopped |= fresh
-    for pid in stopped:
+    end_all(stopped)
+
+
+def end_all(pids: set[int]) -> None:
+    """End processes and wait until they are gone, so that who looks next finds none of them."""
+    for pid in pids:
         send_signal(pid, signal.SIGKILL)
-    for _ in range(1000):  # so that who looks after the command finds none of them
-        if not family(root):
+    for _ in range(1000):
+        if not any(p.pid in pids for p in processes()):
             return
         time.sleep(0.002)
 
@@ -333,15 +338,16 @@ class Agent:
 
     def guard_files(self, killable: list[Process]) -> None:
         """End what commands started where there are more files than there may be, and still more come."""
-        count = 0
-        for folder in self.folders:
-            seen = os.statvfs(folder)
-            count += seen.f_files - seen.f_ffree
+        count = self.count_files()
         before, self.files = self.files, count
         if count > max(before, self.max_files):  # so that what deletes them may run
-            for process in killable:
-                send_signal(process.pid, signal.SIGKILL)
+            end_all({p.pid for p in killable})
+            self.files = self.count_files()
             self.remark(f"limit of {self.max_files} files passed: the processes of the command ended")
+
+    def count_files(self) -> int:
+        """In all folders that can be written to."""
+        return sum(seen.f_files - seen.f_ffree for seen in map(os.statvfs, self.folders))
 
     def remark(self, text: str) -> None:
         """A line that the result of the commands that run now carries."""
