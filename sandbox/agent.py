@@ -129,10 +129,15 @@ def end_family(root: int) -> None:
         for pid in fresh:
             send_signal(pid, signal.SIGSTOP)
         stopped |= fresh
-    for pid in stopped:
+    end_all(stopped)
+
+
+def end_all(pids: set[int]) -> None:
+    """End processes and wait until they are gone, so that who looks next finds none of them."""
+    for pid in pids:
         send_signal(pid, signal.SIGKILL)
-    for _ in range(1000):  # so that who looks after the command finds none of them
-        if not family(root):
+    for _ in range(1000):
+        if not any(p.pid in pids for p in processes()):
             return
         time.sleep(0.002)
 
@@ -225,6 +230,7 @@ class Agent:
         self.drains: list[int] = []
         self.strangers = False
         self.next_look = 0.0
+        self.files = 0
         self.wake, wakeup = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
@@ -332,17 +338,17 @@ class Agent:
         self.remark(f"memory limit of {self.memory // MEBIBYTE} MiB passed: process {biggest.pid} ended")
 
     def guard_files(self, killable: list[Process]) -> None:
-        """End what commands started where there are more files than there may be."""
-        if not killable:
-            return
-        count = 0
-        for folder in self.folders:
-            seen = os.statvfs(folder)
-            count += seen.f_files - seen.f_ffree
-        if count > self.max_files:
-            for process in killable:
-                send_signal(process.pid, signal.SIGKILL)
+        """End what commands started where there are more files than there may be, and still more come."""
+        count = self.count_files()
+        before, self.files = self.files, count
+        if count > max(before, self.max_files):  # so that what deletes them may run
+            end_all({p.pid for p in killable})
+            self.files = self.count_files()
             self.remark(f"limit of {self.max_files} files passed: the processes of the command ended")
+
+    def count_files(self) -> int:
+        """In all folders that can be written to."""
+        return sum(seen.f_files - seen.f_ffree for seen in map(os.statvfs, self.folders))
 
     def remark(self, text: str) -> None:
         """A line that the result of the commands that run now carries."""
