@@ -11,7 +11,7 @@ import pytest
 
 from redbutton.sandbox.syscalls import filter_program
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 
 
 def test_whatever_is_reached_or_changed_outside_is_noticed(
