@@ -125,6 +125,8 @@ class Computer:
         """End everything on the computer. Safe to call twice."""
         for door in self._doors:
             door.close()
+        if hasattr(self, "truth"):  # a start that failed may not have come so far
+            self.truth.close()
         self.room.close()
         self.watch_room.close()
 

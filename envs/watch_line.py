@@ -125,12 +125,12 @@ class WatchLine:
 
     def meet(self) -> list[tuple[int, bool]]:
         """Hear everybody but the watcher, and give the role away where it is free: foreign reports."""
+        self._fill_role()
         foreign: list[tuple[int, bool]] = []
         for door in (self._door, self._others):
             for client in door.clients() if door is not None else ():
                 if client is not self._holder:
                     foreign += self._hear(client, door is self._door)
-        self._said_hello = [client for client in self._said_hello if not client.closed]
         self._fill_role()
         return foreign
 
@@ -146,6 +146,7 @@ class WatchLine:
         return reports
 
     def _fill_role(self) -> None:
+        self._said_hello = [client for client in self._said_hello if not client.closed]
         if self._holder is not None and self._holder.closed:
             self._holder = None
         if self._holder is not None:
