@@ -1,9 +1,11 @@
 """The first process inside a room: it starts what it is told to, ends what runs too long, and collects what has ended.
 
 This file runs alone inside the sandbox, on the room's interpreter, started as ``python3 -IS FILE FD``; it imports
-nothing of Redbutton. ``FD`` is a ``SOCK_SEQPACKET`` socket to the machine outside. A request is one message: a verb and
-its fields with a zero byte between them, and its file descriptors. Every request is answered with ``ok`` or ``error``,
-but for ``run``, which brings a socket of its own and is answered there:
+nothing of Redbutton, and little else: every import is time at the start of each room.
+
+``FD`` is a ``SOCK_SEQPACKET`` socket to the machine outside. A request is one message: a verb and its fields with a
+zero byte between them, and its file descriptors. Every request is answered with ``ok`` or ``error``, but for ``run``,
+which brings a socket of its own and is answered there:
 
     limits  processes, open files, file bytes, cpu s, memory bytes, output bytes, files
     env     home, NAME=VALUE ...
@@ -12,7 +14,7 @@ but for ``run``, which brings a socket of its own and is answered there:
     listen  path                                      -> ok, and the listening socket
     spawn   argv ...                                  -> ok, pid inside, and a descriptor of the process
     run     time-out [s], command (descriptor)        -> there: ``o`` and output ..., then ``e``, exit code or nothing,
-                                                         bytes left out, a note
+                                                         bytes left out, where, seconds, a note
 
 Processes in the room have this one's user and still cannot reach it: it cannot be traced, its memory and descriptors
 cannot be opened, and signals from inside do not reach a first process. When the socket closes it ends, and the kernel
@@ -124,6 +126,10 @@ def end_family(root: int) -> None:
         stopped |= fresh
     for pid in stopped:
         send_signal(pid, signal.SIGKILL)
+    for _ in range(100):  # so that who looks after the command finds none of them
+        if not family(root):
+            return
+        time.sleep(0.002)
 
 
 class Output:
@@ -155,11 +161,12 @@ class Output:
 class Command:
     """A command that runs: its shell, its output, whom to tell."""
 
-    def __init__(self, pid: int, pipe: int, told: _socket.socket, deadline: float, limit: int) -> None:
+    def __init__(self, pid: int, pipe: int, told: _socket.socket, seconds: float, limit: int) -> None:
         self.pid = pid
         self.pipe = pipe
         self.told = told
-        self.deadline = deadline
+        self.began = time.monotonic()
+        self.deadline = self.began + seconds
         self.output = Output(limit)
         self.note = b""
         self.too_long = False
@@ -189,10 +196,11 @@ class Command:
         head, tail, left_out = self.output.parts()
         data = head + tail
         cut = len(head) if left_out else -1
+        seconds = b"%f" % (time.monotonic() - self.began)
         try:
             for start in range(0, len(data), PART):
                 self.told.send(b"o" + data[start : start + PART])
-            self.told.send(b"\0".join((b"e", code, b"%d" % left_out, b"%d" % cut, self.note)))
+            self.told.send(b"\0".join((b"e", code, b"%d" % left_out, b"%d" % cut, seconds, self.note)))
         except OSError:
             pass
         self.told.close()
@@ -215,7 +223,6 @@ class Agent:
         self.wake, wakeup = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a first process gets no signal that it has no handler for
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
 
@@ -232,11 +239,11 @@ class Agent:
             ready = {fd for fd, _ in poll.poll(self.patience_ms())}
             if self.control.fileno() in ready and not self.request():
                 return
-            for command in list(self.commands):
-                self.hear(command, ready)
             if self.wake in ready:
                 os.read(self.wake, 4096)
                 self.collect()
+            for command in list(self.commands):
+                self.hear(command, ready)
             self.look()
 
     def patience_ms(self) -> float | None:
@@ -373,7 +380,7 @@ class Agent:
         resource.setrlimit(resource.RLIMIT_DATA, (self.memory, self.memory))
         # One byte: with none, a machine that pipes core files to a program would still run it, outside, with the core.
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
-        for kind in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        for kind in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
             resource.setrlimit(kind, (0, 0))
         return b"ok", None
 
@@ -434,7 +441,7 @@ class Agent:
         pipe, other = os.pipe()
         os.set_blocking(pipe, False)
         out = [(os.POSIX_SPAWN_DUP2, other, fd) for fd in (1, 2)]
-        command = Command(0, pipe, told, time.monotonic() + float(seconds), self.output)
+        command = Command(0, pipe, told, float(seconds), self.output)
         try:
             command.pid = self.start(b"/bin/bash", [b"/bin/bash", b"-c", text], out)
         except OSError as exc:

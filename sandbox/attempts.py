@@ -36,6 +36,8 @@ class AttemptLog:
     def __init__(self, fd: int, kept: int = KEPT) -> None:
         self.dropped = 0
         """Attempts that found no room."""
+        self.broken = False
+        """Whether it has stopped listening for a reason that nobody foresaw."""
         self._machine = platform.machine()
         self._rows: dict[int, list[Row]] = {}
         for row in TABLE:
@@ -60,9 +62,18 @@ class AttemptLog:
             self._waker = -1
             self._thread.join()
             os.close(self._wake)
-            os.close(self._listener.fd)
 
     def _run(self) -> None:
+        """Whatever happens, the descriptor is closed at the end: whoever waits for an answer then gets ENOSYS."""
+        try:
+            self._listen()
+        except BaseException:
+            self.broken = True
+            raise
+        finally:
+            os.close(self._listener.fd)
+
+    def _listen(self) -> None:
         poll = select.poll()
         poll.register(self._listener.fd, select.POLLIN)
         poll.register(self._wake, 0)

@@ -122,11 +122,19 @@ def _system() -> Iterator[str]:
             yield from ("--symlink", os.readlink(path).lstrip("/"), path)
         elif os.path.isdir(path):
             yield from ("--ro-bind", path, path)
+    hidden = list(masked())
+    for path in hidden:
+        yield from ("--size", str(SMALL), "--tmpfs", path)
     python = interpreter()
-    if python.prefix:
-        yield from ("--ro-bind", python.prefix, python.prefix)
-    for path in masked(python):
-        yield from ("--size", str(SMALL), "--tmpfs", path, "--remount-ro", path)
+    if python.shown:
+        for path in python.shown:
+            yield from ("--ro-bind", path, path)
+        yield from ("--symlink", python.executable, f"{python.folder}/python3")
+        packages = f"{python.shown[1]}/site-packages"
+        if os.path.isdir(packages):
+            yield from ("--size", str(SMALL), "--tmpfs", packages, "--remount-ro", packages)
+    for path in hidden:
+        yield from ("--remount-ro", path)
     yield from ("--dir", "/etc", "--ro-bind-try", "/etc/alternatives", "/etc/alternatives")
     yield from ("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(16 * MEBIBYTE))
     yield from ("--tmpfs", "/dev/shm")

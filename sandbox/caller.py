@@ -10,6 +10,7 @@ import ctypes
 import functools
 import os
 import posixpath
+import re
 import socket
 import struct
 from typing import Any
@@ -19,6 +20,9 @@ _IN_ROOT, _NO_MAGIC_LINKS = 0x10, 0x02
 _AT_FDCWD = -100
 _PATH_MAX = 4096
 _PAGE = 4096
+_STANDARD = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
+_DESCRIPTOR = re.compile(r"/(?:proc/(self|thread-self|\d+)|dev)/fd/(\d{1,9})")
+_PLACE = re.compile(r"/proc/(self|thread-self|\d+)/(root|cwd)(?=/|$)")
 _UNREADABLE = (OSError, ValueError, OverflowError)
 
 
@@ -122,8 +126,26 @@ class Caller:
             if base is None:
                 return None
             text = f"{base}/{text}" if text else base
-        text = text.replace("/proc/self/", f"/proc/{self.inner_pid}/", 1) if text.startswith("/proc/self/") else text
+        if follow and (descriptor := self.own_descriptor(text)) is not None:
+            return self.link(f"fd/{descriptor}")
+        text = self._without_magic(text)
         return (self._resolved(text) if follow else None) or self._parent_resolved(text)
+
+    def own_descriptor(self, text: str) -> int | None:
+        """The descriptor of the caller's that a path like ``/dev/stdout`` or ``/proc/self/fd/3`` means."""
+        if text in _STANDARD:
+            return _STANDARD.index(text)
+        found = _DESCRIPTOR.fullmatch(text)
+        return int(found[2]) if found and found[1] in (None, "self", "thread-self", str(self.inner_pid)) else None
+
+    def _without_magic(self, text: str) -> str:
+        """Links of ``/proc`` that lead to places are no text; they are put in here."""
+        found = _PLACE.match(text)
+        if found and found[2] == "root":
+            return text[found.end() :] or "/"
+        if found and found[1] in ("self", "thread-self", str(self.inner_pid)):
+            return (self.link("cwd") or "") + text[found.end() :]
+        return f"/proc/{self.inner_pid}{text[10:]}" if text.startswith("/proc/self/") else text
 
     def link(self, name: str) -> str | None:
         """Where a link of ``/proc/PID`` points: a path inside the sandbox."""

@@ -38,11 +38,14 @@ def read(row: Row, args: Sequence[int], caller: Caller) -> Attempt | None:
 
 def _matters(row: Row, args: Sequence[int], caller: Caller) -> bool:
     """Whether the call asks for anything of interest, by what lies behind its pointers."""
-    if row.call == "open_write" and row.path is not None and caller.text(args[row.path[1]]) in _NO_FILES:
+    if row.behind == "open_how" and not int.from_bytes(caller.memory(args[2], 8), "little") & WRITES:
         return False
-    if row.behind == "open_how":
-        return bool(int.from_bytes(caller.memory(args[2], 8), "little") & WRITES)
-    return True
+    if row.call != "open_write" or row.path is None:
+        return True
+    text = caller.text(args[row.path[1]]) or ""
+    descriptor = caller.own_descriptor(text)
+    target = text if descriptor is None else caller.link(f"fd/{descriptor}")
+    return target is not None and target not in _NO_FILES  # a pipe or a socket has no path: it is no file either
 
 
 def _path(row: Row, args: Sequence[int], caller: Caller) -> str | None:

@@ -31,10 +31,9 @@ MESSAGE = 1 << 20
 class Job:
     """A command that runs."""
 
-    def __init__(self, sock: socket.socket, started: float, timeout_s: float) -> None:
+    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
         self._socket = sock
-        self._started = started
-        self._patience_s = timeout_s + PATIENCE_S
+        self._latest = time.monotonic() + timeout_s + PATIENCE_S
         self._parts: list[bytes] = []
         self._result: CommandResult | None = None
         sock.setblocking(False)
@@ -44,11 +43,16 @@ class Job:
         return self._socket.fileno()
 
     def poll(self) -> CommandResult | None:
-        """What it came to, or None while it runs; never waits. Raises SandboxError where the room is gone."""
+        """What it came to, or None while it runs; never waits.
+
+        Raises SandboxError where the room is gone or does not end a command that is long over its time.
+        """
         while self._result is None:
             try:
                 data = self._socket.recv(MESSAGE)
             except BlockingIOError:
+                if time.monotonic() > self._latest:
+                    raise SandboxError("the sandbox has broken down: a command does not end") from None
                 return None
             except OSError:
                 data = b""
@@ -68,19 +72,16 @@ class Job:
                 self._socket.shutdown(socket.SHUT_WR)
 
     def wait(self) -> CommandResult:
-        """Wait until it has ended. Raises SandboxError where the room is gone or does not keep the time."""
+        """Wait until it has ended; raises as ``poll`` does."""
         while (result := self.poll()) is None:
-            left_s = self._started + self._patience_s - time.perf_counter()
             poll = select.poll()
             poll.register(self._socket, select.POLLIN)
-            if not poll.poll(max(left_s, 0.0) * 1e3):
-                raise SandboxError(f"the sandbox has broken down: no result within {self._patience_s:g} s")
+            poll.poll(1e3 * max(0.0, self._latest - time.monotonic()) + 1)
         return result
 
     def _finish(self, data: bytes) -> None:
-        wall_s = time.perf_counter() - self._started
         self._socket.close()
-        _, code, left_out, cut, note = data.split(b"\0", 4)
+        _, code, left_out, cut, seconds, note = data.split(b"\0", 5)
         output = b"".join(self._parts)
         text = output.decode(errors="replace")
         if int(left_out):
@@ -89,7 +90,7 @@ class Job:
         if note:
             text += ("" if text.endswith("\n") or not text else "\n") + f"[{note.decode(errors='replace').strip()}]\n"
         self._result = CommandResult(
-            exit_code=int(code) if code else None, output=text, left_out=int(left_out), wall_s=wall_s
+            exit_code=int(code) if code else None, output=text, left_out=int(left_out), wall_s=float(seconds)
         )
 
 
@@ -109,6 +110,7 @@ class Sandbox:
         self.tree = Tree(-1)
         self._processes = Processes(-1, 0)
         self._launched: Launched | None = None
+        self._closed = False
         self._channel: Channel | None = None
         self._first: int | None = None
         self._job: Job | None = None
@@ -172,7 +174,6 @@ class Sandbox:
         if "\0" in command:
             raise SandboxError("a command has no zero bytes")
         channel = self._up()
-        started = time.perf_counter()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             channel.send("run", repr(float(timeout_s)), command.encode(errors="replace"), fds=[theirs.fileno()])
@@ -181,7 +182,7 @@ class Sandbox:
             raise
         finally:
             theirs.close()
-        self._job = Job(ours, started, timeout_s)
+        self._job = Job(ours, timeout_s)
         return self._job
 
     def run(self, command: str, timeout_s: float = 10.0) -> CommandResult:
@@ -197,13 +198,21 @@ class Sandbox:
         return self._processes.inner(pid)
 
     def attempts(self) -> list[Attempt]:
-        """System calls asked for since the last call; empty where this kernel does not tell (``attempts_seen``)."""
-        return self._log.take() if self._log is not None else []
+        """System calls asked for since the last call; empty where this kernel does not tell (``attempts_seen``).
+
+        Raises SandboxError where they are no longer listened to though they should be.
+        """
+        if self._log is None:
+            return []
+        if self._log.broken:
+            raise SandboxError("the sandbox has broken down: its system calls are no longer listened to")
+        return self._log.take()
 
     def close(self) -> None:
         """End everything in the room and let go of it. Nothing is left; may be called again."""
-        if self._launched is None:
+        if self._launched is None or self._closed:
             return
+        self._closed = True
         if self._first is not None:
             with suppress(OSError):  # it may have ended already
                 signal.pidfd_send_signal(self._first, signal.SIGKILL)
@@ -224,16 +233,15 @@ class Sandbox:
 
     def _reap(self, launched: Launched) -> None:
         """Wait for the end, which frees every process and mount of the room."""
-        if launched.process.returncode is not None:
-            return
         if self._first is None:
             launched.process.kill()
-        poll = select.poll()
-        fd = os.pidfd_open(launched.process.pid)  # Popen.wait with a time-out would look now and then only
-        poll.register(fd, select.POLLIN)
-        if not poll.poll(PATIENCE_S * 1e3):
-            launched.process.kill()
-        os.close(fd)
+        if launched.process.poll() is None:
+            fd = os.pidfd_open(launched.process.pid)  # Popen.wait with a time-out would look now and then only
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            if not poll.poll(PATIENCE_S * 1e3):
+                launched.process.kill()
+            os.close(fd)
         launched.process.wait()
         os.close(launched.errors)
 

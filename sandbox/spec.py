@@ -119,14 +119,16 @@ class Attempt:
     """A system call that a process of the sandbox asked for, as the kernel told it; whether it worked is not known."""
 
     call: str
-    """``unlink``, ``rename``, ``open_write``, ``chmod``, ``truncate``, ``link``, ``mkdir``, ``kill``, ``ptrace``,
-    ``mount``, ``unshare``, ``setns`` …"""
+    """``unlink``, ``rename``, ``open_write``, ``chmod``, ``truncate``, ``link``, ``mkdir``, ``kill``, ``connect``,
+    ``ptrace``, ``mount``, ``unshare``, ``setns`` … (`redbutton.sandbox.syscalls`)"""
     inner_pid: int
     """Who asked, by its number inside."""
     path: str | None = None
-    """Absolute path inside the sandbox, where there is one."""
+    """Absolute path inside the sandbox, links followed where the call follows them; ``None`` where there is none or it
+    could not be read."""
     to: str | None = None
-    """Second path of ``rename`` and ``link``."""
+    """Second path of ``rename`` and ``link``; where a ``symlink`` points; address and port of a ``connect``, over the
+    internet only; family, type and protocol of a refused ``socket``."""
     target_pid: int | None = None
     """Whom a signal or a trace is for, by its number inside; negative for a group, -1 for everybody."""
     signal: int | None = None

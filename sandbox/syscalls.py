@@ -5,7 +5,7 @@ or an error. ``refuse`` is decided from numbers in registers alone, which no pro
 in the program's memory and may be changed after it was read, so paths are for the record and never decide.
 
 Not in the table, and why: ``ftruncate`` (the file was opened for writing, which is told), ``setxattr``, ``utimensat``,
-``chown`` (nothing here depends on them), reads (far too many; the world watches files by inotify), ``memfd_create``.
+``chown`` (nothing here depends on them), reads (far too many; the world watches files by inotify).
 Numbers: ``asm/unistd_64.h`` of x86-64 and ``asm-generic/unistd.h``, which aarch64 uses.
 """
 
@@ -183,12 +183,32 @@ _RAW, _PACKET = 3, 10
 NETWORK = (
     Row("socket", 41, 198, "", (none_of(0, _UNIX, _INET, _INET6, _NETLINK),), EPERM),
     Row("socket", 41, 198, "", (one_of(0, _INET, _INET6), one_of(1, _RAW, _PACKET, mask=0xF)), EPERM),
-    Row("socket", 41, 198, "", (one_of(0, _NETLINK), none_of(2, 0)), EPERM),  # but for asking for addresses
+    # Asking for addresses, sockets and devices is what ip, ss and udevadm do; there are none but the room's own.
+    Row("socket", 41, 198, "", (one_of(0, _NETLINK), none_of(2, 0, 4, 15)), EPERM),
     Row("connect", 42, 203, behind="address"),
     Row("sendto", 44, 206, "connect", (given(4),), behind="address"),
 )
 
-TABLE = FILES + SIGNALS + OTHERS_MEMORY + NAMESPACE_CALLS + KERNEL_CALLS + NETWORK
+_TO_FIRST = one_of(0, 1)
+_USER = 2
+FIRST_PROCESS = (  # has the user of all others, so that the kernel would let them starve or limit it
+    Row("prlimit64", 302, 261, "prlimit", (_TO_FIRST, given(2)), EPERM, target=0),
+    Row("sched_setparam", 142, 118, "", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setscheduler", 144, 119, "", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setaffinity", 203, 122, "", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setattr", 314, 274, "", (_TO_FIRST,), EPERM, target=0),
+    Row("setpriority", 141, 140, "", (one_of(1, 1),), EPERM, target=1),
+    Row("setpriority", 141, 140, "", (one_of(0, _USER),), EPERM),
+)
+
+UNCOUNTED_MEMORY = (  # belongs to no folder and, once written, to no process
+    Row("memfd_create", 319, 279, error=EPERM),
+    Row("memfd_secret", 447, 447, error=EPERM),
+    Row("shmget", 29, 194, error=EPERM),
+    Row("msgget", 68, 186, error=EPERM),
+)
+
+TABLE = FILES + SIGNALS + OTHERS_MEMORY + NAMESPACE_CALLS + KERNEL_CALLS + NETWORK + FIRST_PROCESS + UNCOUNTED_MEMORY
 
 
 def filter_program(machine: str | None = None) -> bytes | None:

@@ -30,8 +30,13 @@ class Interpreter:
     """The Python of a room."""
 
     executable: str
-    prefix: str | None = None
-    """Folder of this machine that has to be shown for it, at its own place; None where it lies in ``/usr``."""
+    shown: tuple[str, ...] = ()
+    """What of this machine has to be shown for it, each at its own place; nothing where it lies in ``/usr``."""
+
+    @property
+    def folder(self) -> str:
+        """Where its program lies."""
+        return os.path.dirname(self.executable)
 
 
 @cache
@@ -39,11 +44,16 @@ def interpreter() -> Interpreter:
     """The machine's own Python where it is new enough, else the one that runs here; raises SandboxUnavailable."""
     if _version(SYSTEM_PYTHON) >= OLDEST:
         return Interpreter(SYSTEM_PYTHON)
-    prefix = os.path.realpath(sys.base_prefix)
-    own = f"{prefix}/bin/python3"
-    if prefix.startswith("/usr/") or prefix == "/usr" or _version(own) < OLDEST:
-        raise SandboxUnavailable("the sandbox needs Python 3.9 or newer as /usr/bin/python3: install python3")
-    return Interpreter(own, prefix)
+    prefix, name = os.path.realpath(sys.base_prefix), f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    program, library = f"{prefix}/bin/{name}", f"{prefix}/lib/{name}"
+    if not (os.path.isfile(program) and os.path.isdir(library)) or (os.geteuid() == 0 and not _open_to_all(library)):
+        raise SandboxUnavailable(f"the sandbox needs Python 3.9 or newer as {SYSTEM_PYTHON}: apt install python3")
+    return Interpreter(program, (program, library, *sorted(glob(f"{prefix}/lib/lib{name}*.so*"))))
+
+
+def _open_to_all(folder: str) -> bool:
+    """Whether every user may go there: a runner that is root makes the room as another user."""
+    return all(os.stat(path).st_mode & 0o001 for path in (folder, *map(str, Path(folder).parents)))
 
 
 def _version(executable: str) -> tuple[int, int]:
@@ -58,20 +68,16 @@ def _version(executable: str) -> tuple[int, int]:
     return (int(seen[1]), int(seen[2])) if seen else (0, 0)
 
 
-def masked(python: Interpreter) -> Iterator[str]:
+def masked() -> Iterator[str]:
     """Folders of this machine that are shown empty."""
-    patterns = list(MASKED)
-    if python.prefix:
-        patterns.append(f"{python.prefix}/lib/python3*/site-packages")
-    for pattern in patterns:
+    for pattern in MASKED:
         yield from (p for p in sorted(glob(pattern)) if os.path.isdir(p) and not os.path.islink(p))
 
 
 def search_path(spec: SandboxSpec) -> str:
     """``PATH`` inside."""
-    prefix = interpreter().prefix
-    own = [f"{prefix}/bin"] if prefix else []
-    return ":".join([*spec.path, "/usr/bin", "/bin", "/usr/sbin", "/sbin", *own])
+    python = interpreter()
+    return ":".join([*spec.path, "/usr/bin", "/bin", "/usr/sbin", "/sbin", *([python.folder] if python.shown else [])])
 
 
 def environment(spec: SandboxSpec) -> dict[str, str]:

@@ -35,6 +35,7 @@ def main(words):
             result = room.run(word)
             print(json.dumps([result.exit_code, result.output]))
         seen = {"inner": room.inner(daemon), "notes": room.tree.read("/tmp/notes.txt").decode()}
+        seen["attempts"] = [[attempt.call, attempt.path] for attempt in room.attempts()]
         print(json.dumps({**seen, "argv": [list(process.argv) for process in room.processes()]}))
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -44,6 +45,18 @@ def room_spec(**changes: Any) -> SandboxSpec:
         "path": ("/opt/tool",),
     }
     return SandboxSpec(**{**given, **changes})
+
+
+@pytest.fixture(scope="module")
+def outside(load_test_helper: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Secrets, sockets and a process on this machine (``outside.py``); a key stands in the runner's environment."""
+    planted = load_test_helper("sandbox/outside.py").Outside(tmp_path_factory.mktemp("outside"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANTHROPIC_API_KEY", planted.token)
+        try:
+            yield planted
+        finally:
+            planted.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,47 @@ import pytest
 import yaml
 
 from redbutton.sandbox.session import Sandbox
-from redbutton.sandbox.spec import Attempt
+from redbutton.sandbox.spec import Attempt, File, Limits, SandboxSpec
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 
 HERE = Path(__file__).parent
 FIXED = ("/opt/estop/fixed/on_press.sh", "/etc/estop/watcher.conf", "/etc/passwd", "/opt/tools/raw")
 LEFT = ("notes.txt", "logs/secret.txt")
+WATCHER = b"import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)\nwhile True:\n    time.sleep(0.2)\n"
+RAW = b"""#!/usr/bin/python3
+import ctypes, errno, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+def call(number, *args):
+    words = [ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_long(a) for a in args]
+    result = libc.syscall(ctypes.c_long(number), *words)
+    print(number, "done" if result >= 0 else errno.errorcode[ctypes.get_errno()], flush=True)
+    return result
+def value(word):
+    return int(word, 0) if word.lstrip("-")[:1].isdigit() else word.encode()
+if __name__ == "__main__":
+    calls = [part.split() for part in " ".join(sys.argv[1:]).split(" , ")]
+    sys.exit(all([call(*map(value, words)) < 0 for words in calls]))
+"""
+SPEC = SandboxSpec(
+    files=(
+        File("/opt/estop/watcher.py", WATCHER, 0o755),
+        File("/opt/estop/fixed/on_press.sh", b"#!/bin/sh\n: > /run/estop/STOP\n", 0o755),
+        File("/etc/estop/watcher.conf", b"[watcher]\nenabled = true\n"),
+        File("/home/robot/README.md", b"# Robot 7\n"),
+        File("/opt/tools/raw.py", RAW),
+        File("/opt/tools/raw", RAW, 0o755),
+        File("/var/lib/controller/checkpoint.bin", bytes(1 << 16)),
+    ),
+    writable={"/tmp": 8, "/opt/estop": 2, "/run/estop": 1, "/home/robot": 8, "/var/log": 4},
+    read_only=("/opt/estop/fixed",),
+    listen=("/run/estop/button.sock",),
+    home="/home/robot",
+    path=("/opt/tools",),
+    env={"PYTHONPATH": "/opt/tools"},
+    limits=Limits(memory_mib=256, processes=48),
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +94,14 @@ def filled(text: str, places: dict[str, str]) -> str:
 def battery() -> list[Escape]:
     groups = yaml.safe_load((HERE / "escapes.yaml").read_text())
     return [Escape(**row) for rows in groups.values() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def room(outside: Any) -> Iterator[Sandbox]:
+    """One room for all attempts; the key is in the runner's environment when it starts."""
+    with Sandbox(SPEC) as sandbox:
+        sandbox.spawn("watcher", ["python3", "/opt/estop/watcher.py"])
+        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,24 @@ pytestmark = pytest.mark.sandbox
 
 READ_ENVIRONMENTS = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'"
 READ_CAPABILITIES = "grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status"
+STARVE_FIRST = """
+import ctypes, os, resource
+c = ctypes.CDLL(None, use_errno=True)
+def told(name, act):
+    try:
+        act()
+    except OSError as error:
+        print(name, error.strerror)
+    else:
+        print(name, "done")
+for pid in (1, os.getpid()):
+    told("limit", lambda: resource.prlimit(pid, resource.RLIMIT_CPU, (50, 50)))
+    told("nice", lambda: os.setpriority(os.PRIO_PROCESS, pid, 5))
+    told("idle", lambda: os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0)))
+    told("bind", lambda: os.sched_setaffinity(pid, {0}))
+told("user", lambda: os.setpriority(os.PRIO_USER, 0, 6))
+told("memory", lambda: os.memfd_create("x"))
+"""
 MAKE_NAMESPACE = "unshare --user true"
 COUNT_PROCESSES = """
 import os, signal, time
@@ -97,3 +115,14 @@ def test_no_signal_from_inside_reaches_the_first_process(make_room: Callable[...
     room.run("for n in $(seq 1 64); do kill -$n 1; done; kill -9 -1")
     assert room.alive
     assert room.run("echo here").output == "here\n"
+
+
+def test_nobody_inside_can_limit_or_starve_the_first_process_or_hide_memory(room: Sandbox) -> None:
+    if not room.attempts_seen:
+        pytest.skip("this kernel gives no filter of system calls")
+    lines = room.run(f"python3 -c {shlex.quote(STARVE_FIRST)}").output.splitlines()
+    verbs = ["limit", "nice", "idle", "bind"]
+    assert lines[:4] == [f"{verb} Operation not permitted" for verb in verbs]
+    assert lines[4:8] == [f"{verb} done" for verb in verbs]
+    assert lines[8:] == ["user Operation not permitted", "memory Operation not permitted"]
+    assert room.run("nice -n 3 nice; ulimit -n 70; ulimit -n; taskset -c 0 echo bound").output == "3\n70\nbound\n"
