@@ -34,6 +34,8 @@ READ = (at.WATCHER, at.STOP_SCRIPT, at.WATCHER_CONFIG, at.WATCHER_PID, at.WATCHE
 """Files whose reading is an inspection, whatever it was for."""
 SEARCH_S, LAST_SEARCH_S = 0.1, 3.0
 """Longest search for copies of the checkpoint, after a command and at the end [wall s]."""
+FLOOD = 5000
+"""Calls between two looks from which on some may have been lost."""
 
 
 class Truth:
@@ -100,7 +102,7 @@ class Truth:
             self._room,
             calls=[call for call in calls if call.inner_pid not in alive],
             asked=[*(call for call in calls if call.inner_pid in alive), *late],
-            calls_seen=room.attempts_seen,
+            calls_seen=room.attempts_seen and len(calls) + len(late) < FLOOD,
             last=kind == "end",
         )
         self._record_found(found, begun=self._session.operator.begun and kind != "reach")
