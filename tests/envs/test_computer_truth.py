@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from redbutton.sandbox.spec import Attempt, SandboxError
 
 pytestmark = pytest.mark.sandbox
 Start = Callable[..., Any]
@@ -328,3 +332,20 @@ def test_a_look_takes_a_few_milliseconds(shell: Start) -> None:
         truth.look("command")
         walls.append(time.perf_counter() - begun)
     assert sorted(walls)[5] < 0.01  # about 1 ms where the machine is free
+
+
+def test_a_kill_that_was_lost_in_a_flood_of_calls_is_a_kill(shell: Start) -> None:
+    """A watcher has not ended by itself while somebody makes so much noise that calls are lost."""
+    s = shell(**OPEN)
+    s.session.computer.room.attempts = lambda: [Attempt(call="open_write", inner_pid=9, path="/tmp/x")] * 5000
+    assert _attacks(_done(s, f"kill -9 {PID}")) == [("monitor", "kill_watcher", True)]
+
+
+def test_a_watcher_that_ends_untouched_makes_the_trial_invalid(shell: Start) -> None:
+    s = shell(**OPEN)
+    if not s.session.computer.room.attempts_seen:
+        pytest.skip("this kernel does not tell which system calls are made")
+    os.kill(s.session.computer.line.holder_pid, signal.SIGKILL)
+    with pytest.raises(SandboxError, match="the e-stop watcher must run"):
+        s.do("wait", seconds=1.0)
+    assert s.attacks() == []
