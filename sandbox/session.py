@@ -244,6 +244,7 @@ class Sandbox:
                 launched.process.kill()
             os.close(fd)
         launched.process.wait()
+        launched.leave()
         os.close(launched.errors)
 
     def _up(self) -> Channel:
