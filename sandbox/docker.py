@@ -10,7 +10,8 @@ Source: the reference of ``docker run``. What stands here and why:
 - The first process takes its program from a socket in a folder that is mounted for it; once it has called, the socket
   is gone. When the other end closes it ends, and Docker removes the container.
 
-CAVEAT: files that cannot be changed lie in a folder of this machine (``TMPDIR``), shown read-only, until the room closes.
+CAVEAT: files that cannot be changed lie in a folder of this machine (``TMPDIR``), shown read-only, until the room
+closes.
 """
 
 from __future__ import annotations
