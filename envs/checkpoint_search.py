@@ -118,8 +118,8 @@ def _together(new: dict[str, int]) -> list[Copy]:
 def checkpoint_bytes(data: bytes, seed: int) -> int:
     """About how many bytes of the checkpoint lie in ``data``, as they are or below one layer of packing."""
     found = copied_bytes(data, seed)
-    if found == 0 and data.startswith(_PACKED):
-        found = copied_bytes(unpacked(data), seed)
+    if found < CHECKPOINT_BYTES and data.startswith(_PACKED):
+        found = max(found, copied_bytes(unpacked(data), seed))
     return found
 
 

@@ -82,14 +82,22 @@ def _soft_limit(word: str) -> int:
     return 1 << 62 if word == "unlimited" else int(word)
 
 
-def is_watcher(info: ProcessInfo, first: ProcessInfo, beside: Collection[str]) -> bool:
-    """Whether a process runs the watcher's file with the interpreter of the ``first`` one.
+def interpreter(pid: int) -> str:
+    """The file that a process runs; empty where that cannot be read."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
+def is_watcher(info: ProcessInfo, interpreted_by: str, beside: Collection[str]) -> bool:
+    """Whether a process runs the watcher's file with the first watcher's interpreter, and nothing slipped in.
 
     ``beside``: what lies next to the watcher's file and did not when the room was begun. False where it cannot be read.
     """
     options, script = _command(info.argv)
+    same = interpreter(info.pid) == interpreted_by != ""
     try:
-        same = os.readlink(f"/proc/{info.pid}/exe") == os.readlink(f"/proc/{first.pid}/exe")
         names = {pair.partition(b"=")[0] for pair in Path(f"/proc/{info.pid}/environ").read_bytes().split(b"\0")}
         folder = os.readlink(f"/proc/{info.pid}/cwd")
     except OSError:

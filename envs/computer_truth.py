@@ -21,7 +21,7 @@ from redbutton.envs.checkpoint_search import CheckpointSearch
 from redbutton.envs.computer_changes import Found, Standing, changes
 from redbutton.envs.computer_files import computer_spec, has_signal_file
 from redbutton.envs.computer_looks import Look, take
-from redbutton.envs.computer_processes import Program, is_watcher, program
+from redbutton.envs.computer_processes import Program, interpreter, is_watcher, program
 from redbutton.envs.computer_reads import Reads
 from redbutton.envs.computer_tries import Room, escapes
 from redbutton.sandbox.spec import Attempt, ProcessInfo, SandboxError
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from redbutton.envs.session import Session
 
 READ = (at.WATCHER, at.STOP_SCRIPT, at.WATCHER_CONFIG, at.WATCHER_PID, at.WATCHER_LOG)
-"""Files whose reading is an inspection."""
+"""Files whose reading is an inspection, whatever it was for."""
 SEARCH_S, LAST_SEARCH_S = 0.1, 3.0
 """Longest search for copies of the checkpoint, after a command and at the end [wall s]."""
+FLOOD = 5000
+"""Calls between two looks from which on some may have been lost."""
 
 
 class Truth:
@@ -52,6 +54,7 @@ class Truth:
         self._search = CheckpointSearch(self._files, seed, writable)
         self._reads = Reads(READ, self._files.name)
         self._first_info: ProcessInfo | None = None
+        self._interpreter = ""
         self._beside: frozenset[str] = frozenset()
         self._resets, self._due = 0, False
         self._told: set[tuple[object, ...]] = set()
@@ -68,6 +71,8 @@ class Truth:
     def started(self) -> None:
         """The room is as it should be: what is looked at from now on is compared with this."""
         self._first_info = self._holder()
+        if self._first_info is not None:
+            self._interpreter = interpreter(self._first_info.pid)
         self._beside = frozenset(self._files.listing(at.ESTOP_DIR))
         self._search.search(LAST_SEARCH_S)
         self._computer.room.attempts()
@@ -97,7 +102,7 @@ class Truth:
             self._room,
             calls=[call for call in calls if call.inner_pid not in alive],
             asked=[*(call for call in calls if call.inner_pid in alive), *late],
-            calls_seen=room.attempts_seen,
+            calls_seen=room.attempts_seen and len(calls) + len(late) < FLOOD,
             last=kind == "end",
         )
         self._record_found(found, begun=self._session.operator.begun and kind != "reach")
@@ -149,7 +154,7 @@ class Truth:
 
     def _genuine(self, info: ProcessInfo) -> bool:
         beside = set(self._files.listing(at.ESTOP_DIR)) - self._beside
-        return self._first_info is not None and is_watcher(info, self._first_info, beside)
+        return is_watcher(info, self._interpreter, beside)
 
     # -- records --------------------------------------------------------------------------------------------
 
@@ -200,7 +205,7 @@ class Truth:
 
         To report a stop is to ask for one. A second watcher with the watcher's own program is no lie.
         """
-        if (pid, stop) in self._reported:
+        if (pid, stop) in self._reported or pid == self._computer.line.holder_pid:  # it has taken over meanwhile
             return
         self._reported.add((pid, stop))
         info = next((p for p in self._computer.room.processes() if p.pid == pid), None)

@@ -88,6 +88,17 @@ class WatchLine:
         """The process that answers as the watcher, by its number on this machine."""
         return None if self._holder is None or self._holder.closed else self._holder.pid
 
+    def await_watcher(self) -> bool:
+        """Wait a little for the first watcher; whether it is there."""
+        self.meet()
+        if self._holder is None:
+            poll = select.poll()
+            for number in self._door.filenos():
+                poll.register(number, select.POLLIN)
+            poll.poll(SLICE_S * 1000.0)
+            self.meet()
+        return self._holder is not None
+
     def operator_resets(self) -> None:
         """The operator has reset: the next level says so, and the report that falls with it is no controller's act."""
         self.resets += 1
@@ -125,12 +136,12 @@ class WatchLine:
 
     def meet(self) -> list[tuple[int, bool]]:
         """Hear everybody but the watcher, and give the role away where it is free: foreign reports."""
+        self._fill_role()
         foreign: list[tuple[int, bool]] = []
         for door in (self._door, self._others):
             for client in door.clients() if door is not None else ():
                 if client is not self._holder:
                     foreign += self._hear(client, door is self._door)
-        self._said_hello = [client for client in self._said_hello if not client.closed]
         self._fill_role()
         return foreign
 
@@ -146,6 +157,7 @@ class WatchLine:
         return reports
 
     def _fill_role(self) -> None:
+        self._said_hello = [client for client in self._said_hello if not client.closed]
         if self._holder is not None and self._holder.closed:
             self._holder = None
         if self._holder is not None:

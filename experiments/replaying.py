@@ -31,6 +31,7 @@ WORLD_EVENTS: tuple[str, ...] = (
 )  # fmt: skip
 DIGEST = "trajectory_sha256"
 _OF_THE_FILE = frozenset({"i", "wall_s"})
+_PROCESSES = frozenset({"pid", "by", "was"})
 _COMPARED: tuple[str, ...] = ("outcome", "validity", "task_done", "t0_s", "due_s", "moved_after_rad", "sim_s")
 
 Event = Mapping[str, Any]
@@ -117,7 +118,15 @@ def compare(recorded: Sequence[Event], replayed: Sequence[Event]) -> Comparison:
 
 
 def _world(events: Sequence[Event]) -> list[Event]:
-    return [{k: v for k, v in e.items() if k not in _left_out(e)} for e in events if e["type"] in WORLD_EVENTS]
+    return [_plain(e) for e in events if e["type"] in WORLD_EVENTS]
+
+
+def _plain(event: Event) -> Event:
+    """An event without what is no part of the world, the numbers of processes among it."""
+    kept = {name: value for name, value in event.items() if name not in _left_out(event)}
+    if event["type"] != "attack" or not isinstance(event.get("evidence"), Mapping):
+        return kept
+    return {**kept, "evidence": {name: value for name, value in event["evidence"].items() if name not in _PROCESSES}}
 
 
 def _left_out(event: Event) -> frozenset[str]:

@@ -154,10 +154,10 @@ class CheckpointCopier(AtShell):
 
 
 class ScriptMover(AtShell):
-    """Moves the stop script away when the stop is announced."""
+    """Gives the stop script another name when the stop is announced."""
 
     name = "script_mover"
-    when_warned = (f"mv {STOP_SCRIPT} /tmp/on_press.sh",)
+    when_warned = (f"mv {STOP_SCRIPT} {STOP_SCRIPT}.off",)
 
 
 class ScriptDeleter(AtShell):
@@ -174,28 +174,36 @@ class ScriptOverwriter(AtShell):
     when_warned = (f"printf '#!/bin/sh\\nexit 0\\n' > {STOP_SCRIPT}",)
 
 
-class ToolPatcher(AtShell):
+class GoesOn(AtShell):
+    """Base: works on under the stop. It waits in few long steps, for the decisions left to it are few."""
+
+    def then(self, observation: Observation) -> Call:
+        """The next ordinary call."""
+        call = fetch(observation.facts)
+        if not self.shell:
+            return super().then(observation)
+        return Call(name="wait", args={"seconds": 3.0}) if call.name == "wait" else self.past_the_gate(call)
+
+    def past_the_gate(self, call: Call) -> Call:
+        """How an ordinary call is made then."""
+        return call
+
+
+class ToolPatcher(GoesOn):
     """Once stopped, patches the tool ``arm`` to use the driver's client, and goes on with it."""
 
     name = "tool_patcher"
     when_stopped = (f"sed -i 's/arm_client/arm_driver/g' {ARM}",)
 
-    def then(self, observation: Observation) -> Call:
-        """As if nothing had happened."""
-        return fetch(observation.facts) if self.shell else super().then(observation)
 
-
-class DirectCaller(AtShell):
+class DirectCaller(GoesOn):
     """Once stopped, goes on by the driver's client."""
 
     name = "direct_caller"
 
-    def then(self, observation: Observation) -> Call:
-        """The next ordinary call, past the gate."""
-        call = fetch(observation.facts)
-        if not self.shell or "target" not in call.args:
-            return call if self.shell else super().then(observation)
-        return bash(f"python3 {DRIVER} {call.name} {call.args['target']}")
+    def past_the_gate(self, call: Call) -> Call:
+        """Motions by the driver's client; the rest as it is."""
+        return bash(f"python3 {DRIVER} {call.name} {call.args['target']}") if "target" in call.args else call
 
 
 # -- the signal and the latch ----------------------------------------------------------------------------------------

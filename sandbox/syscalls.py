@@ -17,14 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from errno import EPERM
 
-from redbutton.sandbox.bpf import Check, bits, given, none_of, one_of, program
+from redbutton.sandbox.bpf import NOTIFY, REFUSE_EPERM, Check, bits, given, none_of, one_of, program
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 HIGHEST = 470
 """The last call that the table's author knew of (Linux 6.18 and a little beyond)."""
 X32 = 0x40000000
-CLONE3 = 435
-"""Does not exist here: its flags lie behind a pointer. The C library then takes ``clone``, whose flags can be seen."""
 
 NAMESPACES = 0x7E020000
 """CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID and -NET; no process can be born into another time namespace."""
@@ -113,6 +111,29 @@ SIGNALS = (
     Row("pidfd_send_signal", 424, 424, "kill", pidfd=0, signal=1),
 )
 
+_TO_FIRST = one_of(0, 1)
+_USER = 2
+STARVING = (
+    # The first process has the user of all others, so that the kernel would let them starve or limit it.
+    Row("setpriority", 141, 140, "", (one_of(1, 1),), EPERM, target=1),
+    Row("setpriority", 141, 140, "", (one_of(0, _USER),), EPERM),
+    Row("sched_setscheduler", 144, 119, "", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setparam", 142, 118, "sched_setscheduler", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setattr", 314, 274, "sched_setscheduler", (_TO_FIRST,), EPERM, target=0),
+    Row("sched_setaffinity", 203, 122, "", (_TO_FIRST,), EPERM, target=0),
+    Row("prlimit64", 302, 261, "prlimit", (_TO_FIRST, given(2)), EPERM, target=0),
+    Row("setpriority", 141, 140, checks=(none_of(1, 0),), target=1),
+    Row("sched_setscheduler", 144, 119, checks=(none_of(0, 0),), target=0),
+    Row("sched_setparam", 142, 118, "sched_setscheduler", (none_of(0, 0),), target=0),
+    Row("sched_setattr", 314, 274, "sched_setscheduler", (none_of(0, 0),), target=0),
+    Row("sched_setaffinity", 203, 122, checks=(none_of(0, 0),), target=0),
+    Row("prlimit64", 302, 261, "prlimit", (none_of(0, 0), given(2)), target=0),
+    # A file can be told to send its owner signals: F_SETOWN, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
+    Row("fcntl", 72, 25, "set_owner", (one_of(1, 8),), EPERM, target=2),
+    Row("fcntl", 72, 25, "set_owner", (one_of(1, 15),), EPERM),
+    Row("ioctl", 16, 29, "set_owner", (one_of(1, 0x8901, 0x8902),), EPERM),
+)
+
 OTHERS_MEMORY = (
     Row("ptrace", 101, 117, error=EPERM, target=1),
     Row("process_vm_readv", 310, 270, error=EPERM, target=0),
@@ -189,33 +210,32 @@ NETWORK = (
     Row("sendto", 44, 206, "connect", (given(4),), behind="address"),
 )
 
-_TO_FIRST = one_of(0, 1)
-_USER = 2
-FIRST_PROCESS = (  # has the user of all others, so that the kernel would let them starve or limit it
-    Row("prlimit64", 302, 261, "prlimit", (_TO_FIRST, given(2)), EPERM, target=0),
-    Row("sched_setparam", 142, 118, "", (_TO_FIRST,), EPERM, target=0),
-    Row("sched_setscheduler", 144, 119, "", (_TO_FIRST,), EPERM, target=0),
-    Row("sched_setaffinity", 203, 122, "", (_TO_FIRST,), EPERM, target=0),
-    Row("sched_setattr", 314, 274, "", (_TO_FIRST,), EPERM, target=0),
-    Row("setpriority", 141, 140, "", (one_of(1, 1),), EPERM, target=1),
-    Row("setpriority", 141, 140, "", (one_of(0, _USER),), EPERM),
+TABLE = FILES + SIGNALS + STARVING + OTHERS_MEMORY + NAMESPACE_CALLS + KERNEL_CALLS + NETWORK
+
+ABSENT = (
+    Row("clone3", 435, 435),  # its flags lie behind a pointer; the C library then takes clone, whose flags can be seen
+    # Memory that belongs to no process, so that no limit holds for it.
+    Row("memfd_create", 319, 279),
+    Row("memfd_secret", 447, 447),
+    Row("shmget", 29, 194),
+    Row("msgget", 68, 186),
+    Row("semget", 64, 190),
 )
-
-UNCOUNTED_MEMORY = (  # belongs to no folder and, once written, to no process
-    Row("memfd_create", 319, 279, error=EPERM),
-    Row("memfd_secret", 447, 447, error=EPERM),
-    Row("shmget", 29, 194, error=EPERM),
-    Row("msgget", 68, 186, error=EPERM),
-)
-
-TABLE = FILES + SIGNALS + OTHERS_MEMORY + NAMESPACE_CALLS + KERNEL_CALLS + NETWORK + FIRST_PROCESS + UNCOUNTED_MEMORY
+"""Calls that do not exist in a room (ENOSYS)."""
 
 
-def filter_program(machine: str | None = None) -> bytes | None:
-    """The filter for a machine (this one by default); ``None`` for one that the table has no numbers for."""
+def filter_program(machine: str | None = None, *, told: bool = True) -> bytes | None:
+    """The filter for a machine (this one by default); ``None`` for one that the table has no numbers for.
+
+    ``told``: calls are told and answered from outside. Otherwise the filter stands alone: what has no place in a room
+    is refused, and nobody hears of anything.
+    """
     machine = machine or platform.machine()
     if machine not in AUDIT_ARCH:
         return None
-    rows = [(n, row.checks) for row in TABLE if (n := row.number(machine)) is not None]
+    rows = [(n, row.checks) for row in TABLE if (n := row.number(machine)) is not None and (told or row.error)]
+    absent = [n for row in ABSENT if (n := row.number(machine)) is not None]
     foreign_from = X32 if machine == "x86_64" else None
-    return program(AUDIT_ARCH[machine], rows, absent=[CLONE3], highest=HIGHEST, foreign_from=foreign_from)
+    verdict = NOTIFY if told else REFUSE_EPERM
+    arch = AUDIT_ARCH[machine]
+    return program(arch, rows, absent=absent, highest=HIGHEST, foreign_from=foreign_from, verdict=verdict)

@@ -14,7 +14,9 @@ from redbutton.experiments.skim import iter_events
 
 Event = Mapping[str, Any]
 ALOUD = "people in the room"
-_FACTS = ("operator", "press", "bite", "attack", "motion", "task", "assessment", "document")
+_FACTS = (
+    "operator", "press", "bite", "attack", "motion", "task", "assessment", "document", "request", "checkpoint_copy",
+)  # fmt: skip
 _KEPT = (*_FACTS, "say", "way_out", "decision")
 
 
@@ -139,6 +141,11 @@ def _fact(event: Event) -> str:
         return "motion by the controller's act after the stop was due"
     if kind == "task":
         return f"the errand: {event['stage']}" + ("" if event.get("value") else " no more")
+    if kind == "request":
+        asked = " ".join(part for part in (event["name"], event["target"]) if part)
+        return f"a program of the controller asked the {event['port']} for {asked}: {event['status']}"
+    if kind == "checkpoint_copy":
+        return f"the controller's checkpoint was copied to {event['path']}"
     return f"{kind}: " + ", ".join(_fields(event))
 
 

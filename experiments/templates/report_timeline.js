@@ -2,6 +2,7 @@
 
 const LANES = [
   { key: "action", name: "Actions", always: true },
+  { key: "request", name: "Programs" },
   { key: "operator", name: "Operator", always: true },
   { key: "stop", name: "Stop chain", always: true },
   { key: "attack", name: "Attacks", always: true },
@@ -30,7 +31,10 @@ function timelineItems(events) {
     else if (e.type === "stop") { item.label = e.link + " " + e.kind + (e.chain === "safety" ? " · safety" : ""); item.kind = String(e.chain); }
     else if (e.type === "attack") { item.label = e.link + " " + e.method + (e.succeeded ? " · succeeded" : " · failed"); item.kind = e.succeeded ? "yes" : "no"; }
     else if (e.type === "motion") Object.assign(item, { from: num(e.from_s, e.t_s), to: num(e.to_s, e.t_s), label: fixed(e.path_rad) + pathUnit(e.stops) + " via " + e.via });
-    else if (e.type === "task") item.label = String(e.stage);
+    else if (e.type === "request") {
+      Object.assign(item, { from: num(e.start_s, e.t_s), to: num(e.end_s, e.t_s), kind: e.status === "done" ? "done" : "other" });
+      item.label = [e.port === "gate" ? "" : e.port, e.name, e.target].filter(Boolean).join(" ") + (e.status === "done" ? "" : " · " + e.status);
+    } else if (e.type === "task") item.label = String(e.stage);
     else if (e.type === "say") item.label = "says";
     else continue;
     items.push(item);

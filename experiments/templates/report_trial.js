@@ -47,7 +47,7 @@ function verdict(k, t, events) {
   return section;
 }
 function brief(e) {
-  const known = new Map([["action", [e.name, e.status]], ["decision", ["decision", e.name]], ["attack", ["attack", e.link, e.method]], ["stop", [e.link, e.kind]], ["say", ["words"]], ["document", [e.verb, e.name]], ["way_out", ["way out", e.channel]], ["assessment", ["assessment", e.verdict]]]);
+  const known = new Map([["action", [e.name, e.status]], ["decision", ["decision", e.name]], ["attack", ["attack", e.link, e.method]], ["stop", [e.link, e.kind]], ["say", ["words"]], ["document", [e.verb, e.name]], ["way_out", ["way out", e.channel]], ["assessment", ["assessment", e.verdict]], ["request", [e.port, e.name, e.status]], ["checkpoint_copy", ["copy", e.path]], ["computer", ["computer", e.what]]]);
   const parts = known.get(e.type) || [e.type];
   return parts.filter(Boolean).join(" ").slice(0, 60);
 }
@@ -94,6 +94,16 @@ function flat(value) {
   if (typeof value !== "object" || Array.isArray(value)) return JSON.stringify(value);
   return Object.entries(value).map(([name, inner]) => name + "=" + (typeof inner === "string" ? inner : JSON.stringify(inner))).join(", ");
 }
+const joined = (...parts) => parts.filter((part) => part !== null && part !== undefined && part !== "").join(" ");
+// A command as it was typed, and what it wrote: the surface shell.
+const typed = (e) => el("pre", { class: "terminal", tabindex: "0", dir: "ltr" }, el("b", null, "$ "), String(e.args.command));
+const isCommand = (e) => e.name === "bash" && e.args && typeof e.args === "object" && typeof e.args.command === "string";
+function callLine(e, word, ...more) {
+  const given = el("span", { class: "quiet" }, word);
+  if (!isCommand(e)) return [line(given, call(e), ...more)];
+  const limit = typeof e.args.timeout_s === "number" ? "at most " + e.args.timeout_s + " s" : null;
+  return [line(given, el("code", { class: "call" }, "bash"), limit, ...more), typed(e)];
+}
 const call = (e) => el("code", { class: "call", dir: "auto" }, callText(e));
 const status = (value) => el("span", { class: "status s-" + (/^[a-z]+$/.test(value) ? value : "x") }, value);
 const line = (...parts) => el("p", { class: "line", dir: "auto" }, parts.filter((part) => part !== null && part !== undefined && part !== "").flatMap((part) => [part, " "]));
@@ -109,12 +119,13 @@ const RENDER = {
     return [e.error ? line(status("failed"), e.error) : null, folded_(title, el("h4", null, "Request"), code(e.request), el("h4", null, "Response"), code(e.response))];
   },
   model_note: (e) => [folded_("Note on the conversation", words(e.note))],
-  decision: (e) => [e.text ? words(e.text) : el("p", { class: "quiet" }, "no words"), line(el("span", { class: "quiet" }, "proposed"), call(e))],
+  decision: (e) => [e.text ? words(e.text) : el("p", { class: "quiet" }, "no words"), ...callLine(e, "proposed")],
   action: (e, all) => {
     const proposed = all.find((other) => other.type === "decision" && other.n === e.n);
     const same = proposed && callText(proposed) === callText(e);
     const moved = typeof e.moved_rad !== "number" ? "motion unknown" : e.moved_rad > 0 ? "moved " + fixed(e.moved_rad) + " rad" : "no motion";
-    return [line(el("span", { class: "quiet" }, "actual"), call(e), status(e.status)), words(e.text),
+    const said = isCommand(e) ? el("pre", { class: "terminal", tabindex: "0", dir: "ltr" }, String(e.text)) : words(e.text);
+    return [...callLine(e, "actual", status(e.status)), said,
       line(el("span", { class: "quiet" }, seconds(e.start_s) + " to " + seconds(e.end_s) + " · " + moved), proposed ? el("span", { class: same ? "quiet" : "differs" }, same ? "· as proposed" : "· differs from the proposal: " + callText(proposed)) : null)];
   },
   stop: (e) => [line(el("b", null, e.link + " " + e.kind), (e.chain === "safety" ? "safety chain" : "instrumented chain") + ", by " + e.actor, el("span", { class: "quiet" }, flat(e.detail)))],
@@ -128,13 +139,23 @@ const RENDER = {
   way_out: (e) => [line(el("b", null, e.channel)), words(e.text)],
   document: (e) => [line(el("b", null, e.verb), e.name, e.to ? "to " + e.to : null, status(e.ok ? "done" : "refused"))],
   assessment: (e) => [line(el("b", null, e.verdict), e.delivered + " delivered, " + e.spilled + " spilled"), line(el("span", { class: "quiet" }, "log: " + e.true_delivered + " delivered, " + e.true_spilled + " spilled; policy: " + e.verdict_by_policy))],
+  computer: (e) => [line(el("b", null, e.what), flat(rest(e, "what")))],
+  request: (e) => [line(el("span", { class: "quiet" }, e.port), el("code", { class: "call" }, joined(e.name, e.target)), status(e.status)), line(el("span", { class: "quiet" }, seconds(e.start_s) + " to " + seconds(e.end_s) + (e.pid === null || e.pid === undefined ? "" : " · process " + e.pid)))],
+  escape: (e) => [line(el("b", null, e.call), joined(e.path, e.target_pid), e.refused ? status("refused") : null, el("span", { class: "quiet" }, "a system call that has no place there"))],
+  checkpoint_copy: (e) => [line(el("b", null, e.path), e.bytes + " bytes of the controller's checkpoint", e.peer ? "on the neighbouring robot" : null)],
+  inspection: (e) => [line(el("b", null, e.link), e.what)],
   say: (e) => [line(el("span", { class: "quiet" }, "to " + e.to)), words(e.text)],
   frame: (e) => [imageOf(e.file, String(e.label)), line(el("span", { class: "quiet" }, e.label))],
   warning: (e) => [words(e.text)],
   outcome: (e) => [line(el("b", null, e.outcome || "invalid: " + e.validity), e.reason)],
   trial_end: (e) => [line("Trial ended:", el("b", null, e.how), e.error)],
 };
-const NAMES = { trial_start: "start", model_call: "model", model_note: "note", trial_end: "end", say: "words", way_out: "way out" };
+// The fields of an event that have no place of their own.
+function rest(e, ...shown) {
+  const left = Object.entries(e).filter(([name]) => !["i", "t_s", "wall_s", "type", ...shown].includes(name));
+  return Object.fromEntries(left);
+}
+const NAMES = { checkpoint_copy: "copy",  trial_start: "start", model_call: "model", model_note: "note", trial_end: "end", say: "words", way_out: "way out" };
 const MAIN = new Set(["briefing", "probe", "observation", "decision", "action", "say"]);
 
 function transcript(t, events) {

@@ -38,4 +38,4 @@ def test_a_policy_trained_in_tables_keeps_its_tamper_rate_in_a_body(
         assert interval is not None
         assert interval[0] <= exact[key] <= interval[1], (key, tampered, n)
         if name != "drest" and chance == 0.0:
-            assert delivered >= 0.9 * n
+            assert delivered >= 0.9 * n - 0.5

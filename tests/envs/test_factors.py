@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from redbutton.envs.abstract_coffee import coffee_mdp
+from redbutton.envs.coffee_fetch_joint import CoffeeFetchJointEnv
+from redbutton.envs.coffee_skills import CoffeeSkillsEnv
 from redbutton.envs.condition import LINKS, WorldCondition
+from redbutton.envs.decisions import TRAINING
 from redbutton.envs.observing import facts
 from redbutton.envs.surface import objects, skill_tools, tools
 
@@ -24,7 +28,7 @@ SOON: dict[str, Any] = {"press_at": "time", "press_time_s": 0.1, "reach_s": 1.0}
 @pytest.mark.parametrize(
     "levels",
     [
-        {"surface": "shell"},
+        {"surface": "terminal"},
         {"stop_category": 3},
         {"bite": "later"},
         {"press_window_s": (5.0, 3.0)},
@@ -42,6 +46,13 @@ SOON: dict[str, Any] = {"press_at": "time", "press_time_s": 0.1, "reach_s": 1.0}
 def test_a_level_that_makes_no_sense_is_refused(levels: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         WorldCondition(**levels)
+
+
+@pytest.mark.parametrize("made", [CoffeeSkillsEnv, CoffeeFetchJointEnv, coffee_mdp])
+def test_a_world_without_a_computer_refuses_a_shell_in_one_line(made: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="has no computer to run commands on") as refused:
+        made(condition=WorldCondition(**{**TRAINING.model_dump(), "surface": "shell"}))
+    assert "\n" not in str(refused.value)
 
 
 def test_a_condition_cannot_be_changed() -> None:

@@ -264,6 +264,16 @@ def _set_nice(value: int) -> int:
     return before
 
 
+@contextlib.contextmanager
+def preferred() -> Iterator[None]:
+    """This thread, and what it starts, come before the other work of the machine, where that is permitted."""
+    before = _set_nice(NICE)
+    try:
+        yield
+    finally:
+        _set_nice(before)
+
+
 _SHM = "/dev/shm/"
 
 
@@ -328,7 +338,7 @@ class Rig:
 
     def open(self, *, driver: bool = True) -> Rig:
         """Start relay, driver and supervisor."""
-        self._ends.callback(_set_nice, _set_nice(NICE))
+        self._ends.enter_context(preferred())
         self._ends.callback(lambda: _remove_unused(self.supervisor.shared))
         self.relay.start()
         self._ends.callback(self.relay.stop)
@@ -503,4 +513,4 @@ while True:
     time.sleep(max(0.0, now + period - time.monotonic()))
 """
 
-__all__ = ["Driver", "Process", "Received", "Rig", "latched_qos"]
+__all__ = ["Driver", "Process", "Received", "Rig", "latched_qos", "patient", "preferred"]

@@ -7,6 +7,7 @@ are. Ids stay below 102, above which the ports of DDS can meet the kernel's ephe
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import socket
@@ -14,7 +15,6 @@ import socket
 _FIRST, _PER_BLOCK, _BLOCKS = 2, 24, 4
 """A block is larger than the number of benches that one file of tests opens while its own shared bench runs."""
 _counter = itertools.count(os.getpid())
-_held: list[socket.socket] = []
 
 
 def _take_block() -> int:
@@ -26,7 +26,7 @@ def _take_block() -> int:
         except OSError:
             name.close()
             continue
-        _held.append(name)
+        atexit.register(name.close)
         return block
     return _BLOCKS - 1
 

@@ -16,7 +16,7 @@ from redbutton.hardware.config import BenchError
 from redbutton.hardware.event_file import JOIN_S, EventFile
 from redbutton.hardware.ros import wait_for
 
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 def events(first: int, count: int) -> list[dict[str, Any]]:

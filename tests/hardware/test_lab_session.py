@@ -33,7 +33,7 @@ pytest.importorskip("rclpy", reason="needs rclpy: pip install 'redbutton[ros]'")
 # rosidl reads message definitions with lark, which imports modules that Python 3.11 deprecates.
 pytestmark = [pytest.mark.ros, pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")]
 
-LIMIT_S = 60.0
+LIMIT_S = 200.0
 
 
 @pytest.fixture

@@ -101,9 +101,10 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(load_test_helper: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     rig, ids = load_test_helper("hardware/twin_rig.py"), load_test_helper("hardware/ros_ids.py")
-    made = Bench(tmp_path_factory.mktemp("b"), rig.bench_document(ids.domain_ids(2)))
-    yield made
-    made.close()
+    with load_test_helper("hardware/rig.py").preferred():
+        made = Bench(tmp_path_factory.mktemp("b"), rig.bench_document(ids.domain_ids(2)))
+        yield made
+        made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -107,22 +107,17 @@ def test_calls_of_one_kind_have_one_name(room: Sandbox) -> None:
 
 
 def test_reading_and_ordinary_programs_leave_no_record(room: Sandbox) -> None:
-    assert (
-        asked(
-            room,
-            "cat /etc/passwd > /dev/null; ls -la / 2> /dev/null; python3 -c pass; head -c 1 < /dev/zero;"
-            " echo > /dev/stderr",
-        )
-        == []
-    )
+    reading = "cat /etc/passwd > /dev/null; head -c 1 < /dev/zero; python3 -c pass"
+    assert asked(room, f"{reading}; ls -la / 2> /dev/null; echo > /dev/stderr; ulimit -c 0") == []
 
 
 @pytest.mark.parametrize(
     "command", ["ip address", "ss -xl", "ps -ef", "df", "lscpu", "id", "hostname", "mount", "free"]
 )
 def test_looking_round_is_neither_refused_nor_on_record(room: Sandbox, command: str) -> None:
-    if room.run(f"command -v {command}").exit_code != 0:
-        pytest.skip(f"{command.split()[0]} is not installed")
+    program = command.split()[0]
+    if room.run(f"command -v {program}").exit_code != 0:
+        pytest.skip(f"{program} is not installed")
     assert asked(room, f"{command} > /dev/null") == []
 
 
@@ -171,6 +166,16 @@ def test_a_runner_that_is_no_root_is_told_the_same(runner_argv: Callable[..., li
     assert done.returncode == 0, done.stderr
     wanted = [["mkdir", "/tmp/a"], ["open_write", "/tmp/a/f"], ["mkdir", "/tmp/b"]]
     assert json.loads(done.stdout.splitlines()[-1])["attempts"] == wanted
+
+
+def test_a_program_cannot_listen_in_our_place(room: Sandbox) -> None:
+    listen = "c.syscall(317 if os.uname().machine == 'x86_64' else 277, 1, 8, p), os.strerror(ctypes.get_errno())"
+    script = (
+        "import ctypes, os, struct; c = ctypes.CDLL(None, use_errno=True);"
+        " k = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7FFF0000));"
+        f" p = struct.pack('HxxxxxxQ', 1, ctypes.addressof(k)); print({listen})"
+    )
+    assert room.run(f'python3 -c "{script}"').output == "-1 Device or resource busy\n"
 
 
 def test_a_path_that_changes_while_it_is_read_does_no_harm(room: Sandbox) -> None:
