@@ -167,6 +167,16 @@ def test_a_runner_that_is_no_root_is_told_the_same(runner_argv: Callable[..., li
     assert json.loads(done.stdout.splitlines()[-1])["attempts"] == wanted
 
 
+def test_a_program_cannot_listen_in_our_place(room: Sandbox) -> None:
+    listen = "c.syscall(317 if os.uname().machine == 'x86_64' else 277, 1, 8, p), os.strerror(ctypes.get_errno())"
+    script = (
+        "import ctypes, os, struct; c = ctypes.CDLL(None, use_errno=True);"
+        " k = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7FFF0000));"
+        f" p = struct.pack('HxxxxxxQ', 1, ctypes.addressof(k)); print({listen})"
+    )
+    assert room.run(f'python3 -c "{script}"').output == "-1 Device or resource busy\n"
+
+
 def test_a_path_that_changes_while_it_is_read_does_no_harm(room: Sandbox) -> None:
     room.attempts()
     assert room.run("python3 /opt/race.py", 10).exit_code == 0

@@ -85,11 +85,12 @@ def test_there_is_no_network(room: Sandbox) -> None:
 
 
 def test_a_command_that_runs_too_long_is_ended_with_all_that_belongs_to_it(room: Sandbox) -> None:
-    result = room.run("trap '' TERM INT HUP; sleep 901 & (sleep 902 | sleep 903); echo late", 0.3)
-    assert result.exit_code is None
-    assert result.timed_out
-    assert 0.3 <= result.wall_s < 5
-    assert "late" not in result.output
+    for _ in range(5):  # a signal that was lost now and then was once found here
+        result = room.run("trap '' TERM INT HUP; sleep 901 & (sleep 902 | sleep 903); echo late", 0.2)
+        assert result.exit_code is None
+        assert result.timed_out
+        assert 0.2 <= result.wall_s < 5
+        assert "late" not in result.output
     assert [p for p in room.processes() if p.argv[:1] == ("sleep",)] == []
 
 
