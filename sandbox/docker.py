@@ -10,8 +10,7 @@ Source: the reference of ``docker run``. What stands here and why:
 - The first process takes its program from a socket in a folder that is mounted for it; once it has called, the socket
   is gone. When the other end closes it ends, and Docker removes the container.
 
-CAVEAT: files that cannot be changed lie in a folder of this machine (``TMPDIR``), shown read-only, until the room
-closes.
+CAVEAT: files that cannot be changed lie in a folder of this machine (``TMPDIR``), shown read-only, for as long.
 """
 
 from __future__ import annotations
@@ -145,7 +144,7 @@ def _start(folder: Path, arguments: Iterator[str]) -> tuple[socket.socket, subpr
     process = None
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
-            door.bind(str(place / "door"))
+            _bind(door, place)
             (place / "door").chmod(0o666)  # nobody but the container gets there: the folder above is shut
             door.listen(1)
             process = subprocess.Popen(
@@ -164,6 +163,15 @@ def _start(folder: Path, arguments: Iterator[str]) -> tuple[socket.socket, subpr
         os.close(errors)
         raise
     return control, process, errors
+
+
+def _bind(door: socket.socket, place: Path) -> None:
+    """Let a socket stand in a folder, however long the folder's path is."""
+    fd = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    try:
+        door.bind(f"/proc/self/fd/{fd}/door")
+    finally:
+        os.close(fd)
 
 
 def _welcome(door: socket.socket, process: subprocess.Popen[bytes], errors: int) -> socket.socket:

@@ -42,9 +42,10 @@ for i in range(40):
 
 
 @pytest.fixture(scope="module")
-def room() -> Iterator[Sandbox]:
+def room(backend: str) -> Iterator[Sandbox]:
     files = (File("/opt/race.py", RACE), File("/opt/dying.py", DYING))
-    with Sandbox(SandboxSpec(files=files, writable={"/tmp": 4, "/home/robot": 4}, home="/home/robot")) as sandbox:
+    spec = SandboxSpec(files=files, writable={"/tmp": 4, "/home/robot": 4}, home="/home/robot")
+    with Sandbox(spec, backend) as sandbox:
         if not sandbox.attempts_seen:
             pytest.skip("this kernel does not tell of system calls")
         yield sandbox

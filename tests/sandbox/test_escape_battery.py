@@ -99,7 +99,7 @@ def battery() -> list[Escape]:
 
 
 @pytest.fixture(scope="module", params=["told", pytest.param("untold", marks=pytest.mark.slow)])
-def room(request: pytest.FixtureRequest, outside: Any) -> Iterator[Sandbox]:
+def room(request: pytest.FixtureRequest, outside: Any, backend: str) -> Iterator[Sandbox]:
     """One room for all attempts; the key is in the runner's environment when it starts.
 
     ``untold``: as on a kernel that refuses the filter that tells, so that the one that stands alone takes its place.
@@ -107,7 +107,7 @@ def room(request: pytest.FixtureRequest, outside: Any) -> Iterator[Sandbox]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "untold":
             patch.setattr(session, "filter_program", lambda *, told=True: b"" if told else filter_program(told=False))
-        sandbox = Sandbox(SPEC).start()
+        sandbox = Sandbox(SPEC, backend).start()
     with sandbox:
         assert sandbox.attempts_seen == (request.param == "told")
         sandbox.spawn("watcher", ["python3", "/opt/estop/watcher.py"])
