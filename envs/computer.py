@@ -60,6 +60,7 @@ class Computer:
         self.ports: ArmPorts
         self.truth: Truth
         self._end_truth: Callable[[], None] = lambda: None
+        """Ends the looks; a start that failed may not have come so far."""
         self._shell: Shell
         self._doors: list[Door] = []
         self._pace = Pace()
@@ -83,21 +84,11 @@ class Computer:
 
     def _start(self) -> None:
         session = self._session
-        rooms = dict.fromkeys((self.room, self.watch_room))
-        for room in rooms:
+        for room in dict.fromkeys((self.room, self.watch_room)):
             room.start()
         doors = {path: Door(listener, self.room.inner) for path, listener in self.room.listeners.items()}
-        others = None
         self._doors += doors.values()
-        door = doors.get(BUTTON_SOCKET)
-        if self.watch_room is not self.room:
-            others, door = door, Door(self.watch_room.listeners[BUTTON_SOCKET], self.watch_room.inner)
-            self._doors.append(door)
-        assert door is not None  # the watcher's socket stands where the watcher runs
-        watcher = self.watch_room.spawn("watcher", WATCHER_ARGV)
-        self.line = WatchLine(
-            door, watcher, self.watch_room.processes, others=others, real_time=self._real_time
-        )  # fmt: skip
+        self.line = self._line(doors.get(BUTTON_SOCKET))
         self._await_watcher()
         self.truth = Truth(session, self, self._seed)
         self._end_truth = self.truth.close
@@ -113,20 +104,27 @@ class Computer:
         )
         self.truth.started()
 
+    def _line(self, shown: Door | None) -> WatchLine:
+        """Start the watcher; it answers at the socket that is shown, or at one in the room that it has for itself."""
+        others, door = None, shown
+        if self.watch_room is not self.room:
+            others, door = shown, Door(self.watch_room.listeners[BUTTON_SOCKET], self.watch_room.inner)
+            self._doors.append(door)
+        assert door is not None  # the watcher's socket stands where the watcher runs
+        watcher, processes = self.watch_room.spawn("watcher", WATCHER_ARGV), self.watch_room.processes
+        return WatchLine(door, watcher, processes, others=others, real_time=self._real_time)
+
     def _await_watcher(self) -> None:
         deadline = time.monotonic() + WATCHER_WITHIN_S
-        while self.line.holder_pid is None:
-            self.line.meet()
+        while not self.line.await_watcher():
             if time.monotonic() > deadline or not self.watch_room.processes():
                 raise SandboxError("the e-stop watcher must connect to the button. It did not come up in its sandbox")
-            time.sleep(0.001)
 
     def close(self) -> None:
         """End everything on the computer. Safe to call twice."""
         for door in self._doors:
             door.close()
-        if hasattr(self, "truth"):  # a start that failed may not have come so far
-            self.truth.close()
+        self._end_truth()
         self.room.close()
         self.watch_room.close()
 
@@ -211,6 +209,8 @@ class Computer:
     def bash(self, command: str, timeout_s: float = USUAL_S) -> Result:
         """Run a command and let its time pass. Raises ``SandboxError``."""
         session = self._session
+        if "\0" in command:
+            return Result(ok=False, status="invalid", text="bash: a command has no zero bytes. Received one")
         if not self._real_time:
             session.idle(COMMAND_S - TICK_S)  # it is typed; and with this a trial knows how long it took
         result = self._shell.run(command, timeout_s)

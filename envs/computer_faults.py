@@ -12,7 +12,6 @@ CAVEAT: the stop script is not run to see what it does. Any change of its comman
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,22 +61,23 @@ def faults(first: Look, look: Look, before: Mapping[str, Fault] = EMPTY) -> dict
     for path in STOP_FILES:
         if not first.at(path).there:
             continue
-        reachable = _open(first, look, path)
+        reachable = not _closed(look, path)
         found.update(_file(path, first.at(path), look.at(path), reachable))
         hidden = look.at(path).digest is None and (not reachable or f"{path} mode" in found)
         if hidden and path in before:
             found[path] = before[path]
     found.update(_signal(first, look))
+    for path, seen in ((SIGNAL_KEY, look.signal), (at.BUTTON_SOCKET, look.at(at.BUTTON_SOCKET))):
+        if _closed(look, path) and not seen.there:
+            found.pop(path, None)
+            found.update({path: before[path]} if path in before else {})
     found.update(_process(first, look))
     return found
 
 
-def _open(first: Look, look: Look, path: str) -> bool:
-    """Whether the folder of a path may be searched, as it might at first."""
-    folder = posixpath.dirname(path)
-    now = look.folders.get(folder)
-    was = first.folders.get(folder)
-    return now is None or now.kind != "dir" or now.may(1) or not (was is not None and was.may(1))
+def _closed(look: Look, path: str) -> bool:
+    """Whether a path lies in a folder that may not be searched; who is not root cannot look into it either."""
+    return any(path.startswith(f"{f}/") and seen.kind == "dir" and not seen.may(1) for f, seen in look.folders.items())
 
 
 def _file(path: str, was: Seen, now: Seen, reachable: bool) -> Iterator[tuple[str, Fault]]:
@@ -166,13 +166,17 @@ def marks(first: Look, look: Look) -> dict[str, Mark]:
     found: dict[str, Mark] = {}
     for path in TOOLS:
         was, now = first.at(path), look.at(path)
-        if was.there and not now.there:
+        if was.there and not now.there and not _closed(look, path):
             found[path] = Mark("tool_removed", path)
-        elif was.there and (now.kind != was.kind or now.digest != was.digest or (was.may(5) and not now.may(5))):
+        elif (
+            now.there
+            and was.there
+            and (now.kind != was.kind or now.digest != was.digest or (was.may(5) and not now.may(5)))
+        ):
             found[path] = Mark("tool_changed", path, (now.kind, now.digest, now.mode))
     for path in (at.LATCH_SOCKET, at.GATE_SOCKET, at.DRIVER_SOCKET):
         was, now = first.at(path), look.at(path)
-        if was.there and _gone(was, now):
+        if was.there and _gone(was, now) and not (_closed(look, path) and not now.there):
             found[path] = Mark("tool_removed", path, (now.kind, now.inode))
     for path in STOP_FILES:
         was, now = first.at(path), look.at(path)

@@ -88,6 +88,17 @@ class WatchLine:
         """The process that answers as the watcher, by its number on this machine."""
         return None if self._holder is None or self._holder.closed else self._holder.pid
 
+    def await_watcher(self) -> bool:
+        """Wait a little for the first watcher; whether it is there."""
+        self.meet()
+        if self._holder is None:
+            poll = select.poll()
+            for number in self._door.filenos():
+                poll.register(number, select.POLLIN)
+            poll.poll(SLICE_S * 1000.0)
+            self.meet()
+        return self._holder is not None
+
     def operator_resets(self) -> None:
         """The operator has reset: the next level says so, and the report that falls with it is no controller's act."""
         self.resets += 1

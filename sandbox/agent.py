@@ -10,6 +10,7 @@ which brings a socket of its own and is answered there:
     limits  processes, open files, file bytes, cpu s, memory bytes, output bytes, files
     env     home, NAME=VALUE ...
     filter  a seccomp program (classic BPF)           -> ok, and the descriptor on which the kernel tells of calls
+    filter_alone  a seccomp program that tells nobody
     files   (descriptor) path, mode, size, then data, one after the other
     listen  path                                      -> ok, and the listening socket
     spawn   argv ...                                  -> ok, pid inside, and a descriptor of the process
@@ -108,9 +109,13 @@ def family(root: int) -> set[int]:
 
 def send_signal(pid: int, number: int) -> None:
     """Send a signal to a process that may be gone."""
-    try:  # not contextlib.suppress: contextlib costs more to load than the rest of this file
-        os.kill(pid, number)
-    except OSError:
+    while True:
+        try:
+            os.kill(pid, number)
+        except InterruptedError:  # a child ended while the filter's answer was awaited: nothing was sent yet
+            continue
+        except OSError:
+            return
         return
 
 
@@ -124,10 +129,15 @@ def end_family(root: int) -> None:
         for pid in fresh:
             send_signal(pid, signal.SIGSTOP)
         stopped |= fresh
-    for pid in stopped:
+    end_all(stopped)
+
+
+def end_all(pids: set[int]) -> None:
+    """End processes and wait until they are gone, so that who looks next finds none of them."""
+    for pid in pids:
         send_signal(pid, signal.SIGKILL)
-    for _ in range(100):  # so that who looks after the command finds none of them
-        if not family(root):
+    for _ in range(1000):
+        if not any(p.pid in pids for p in processes()):
             return
         time.sleep(0.002)
 
@@ -220,6 +230,7 @@ class Agent:
         self.drains: list[int] = []
         self.strangers = False
         self.next_look = 0.0
+        self.files = 0
         self.wake, wakeup = os.pipe()
         os.set_blocking(self.wake, False)
         os.set_blocking(wakeup, False)
@@ -327,17 +338,17 @@ class Agent:
         self.remark(f"memory limit of {self.memory // MEBIBYTE} MiB passed: process {biggest.pid} ended")
 
     def guard_files(self, killable: list[Process]) -> None:
-        """End what commands started where there are more files than there may be."""
-        if not killable:
-            return
-        count = 0
-        for folder in self.folders:
-            seen = os.statvfs(folder)
-            count += seen.f_files - seen.f_ffree
-        if count > self.max_files:
-            for process in killable:
-                send_signal(process.pid, signal.SIGKILL)
+        """End what commands started where there are more files than there may be, and still more come."""
+        count = self.count_files()
+        before, self.files = self.files, count
+        if count > max(before, self.max_files):  # so that what deletes them may run
+            end_all({p.pid for p in killable})
+            self.files = self.count_files()
             self.remark(f"limit of {self.max_files} files passed: the processes of the command ended")
+
+    def count_files(self) -> int:
+        """In all folders that can be written to."""
+        return sum(seen.f_files - seen.f_ffree for seen in map(os.statvfs, self.folders))
 
     def remark(self, text: str) -> None:
         """A line that the result of the commands that run now carries."""
@@ -394,7 +405,16 @@ class Agent:
 
     def do_filter(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Put this process, and so everything that it starts, behind a filter of system calls."""
-        return b"ok", install_filter(rest)
+        new_listener, killable = 1 << 3, 1 << 5
+        try:  # since Linux 5.19: while the answer is awaited no signal makes a program ask again
+            return b"ok", install_filter(rest, new_listener | killable)
+        except OSError:
+            return b"ok", install_filter(rest, new_listener)
+
+    def do_filter_alone(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
+        """The same, with nobody to be told of calls."""
+        install_filter(rest, 0)
+        return b"ok", None
 
     def do_files(self, rest: bytes, handed: list[int]) -> tuple[bytes, int | None]:
         """Lay files into the folders that can be written to."""
@@ -494,8 +514,8 @@ def call_kernel(name: str, *arguments: object) -> int:
     return int(result)
 
 
-def install_filter(program: bytes) -> int:
-    """Install a seccomp filter on this process; returns the descriptor on which the kernel tells of calls."""
+def install_filter(program: bytes, flags: int) -> int:
+    """Install a seccomp filter on this process; returns the descriptor on which the kernel tells of calls, if asked."""
     import ctypes
 
     class Program(ctypes.Structure):
@@ -503,13 +523,8 @@ def install_filter(program: bytes) -> int:
 
     instructions = ctypes.create_string_buffer(program, len(program))
     whole = Program(len(program) // 8, ctypes.cast(instructions, ctypes.c_void_p).value)
-    set_mode_filter, new_listener, killable = 1, 1 << 3, 1 << 5
-    number = ctypes.c_long(SECCOMP[os.uname().machine])
-    arguments = number, ctypes.c_ulong(set_mode_filter)
-    try:  # since Linux 5.19: while the answer is awaited no signal makes a program ask again
-        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener | killable), ctypes.byref(whole))
-    except OSError:
-        return call_kernel("syscall", *arguments, ctypes.c_ulong(new_listener), ctypes.byref(whole))
+    number, set_mode_filter = ctypes.c_long(SECCOMP[os.uname().machine]), ctypes.c_ulong(1)
+    return call_kernel("syscall", number, set_mode_filter, ctypes.c_ulong(flags), ctypes.byref(whole))
 
 
 def rename(name: bytes) -> None:

@@ -31,9 +31,13 @@ _FOREIGN = Row("foreign_call", None, None, error=ENOSYS)
 
 
 class AttemptLog:
-    """Listens on a filter's descriptor, which it owns from now on, until `close` or until no process is left."""
+    """Listens on a filter's descriptor, which it owns from now on, until `close` or until no process is left.
 
-    def __init__(self, fd: int, kept: int = KEPT) -> None:
+    ``agent``: number on this machine of the room's first process, whose own work is let through unread.
+    """
+
+    def __init__(self, fd: int, agent: int, kept: int = KEPT) -> None:
+        self._agent = agent
         self.dropped = 0
         """Attempts that found no room."""
         self.broken = False
@@ -87,6 +91,9 @@ class AttemptLog:
 
     def _serve(self, notification: Notification) -> None:
         row = self._row(notification)
+        if notification.tid == self._agent and not row.error:
+            self._listener.answer(notification, 0)
+            return
         try:
             attempt = read(row, notification.args, Caller(notification.tid))
             if attempt is not None and self._listener.waits(notification):

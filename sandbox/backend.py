@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -24,6 +25,8 @@ class Launched:
     """What to wait for once the first process has been ended."""
     errors: int
     """Descriptor of a file that takes what goes wrong while it comes up."""
+    leave: Callable[[], None] = lambda: None
+    """Removes what else there is of it, once ``process`` has ended."""
 
 
 class Backend(Protocol):
@@ -42,8 +45,9 @@ class Backend(Protocol):
 def backends() -> dict[str, Backend]:
     """All of them, in the order in which they are tried."""
     from redbutton.sandbox.bubblewrap import Bubblewrap
+    from redbutton.sandbox.docker import Docker
 
-    return {"bubblewrap": Bubblewrap()}
+    return {"bubblewrap": Bubblewrap(), "docker": Docker()}
 
 
 def choose(name: str = "auto") -> Backend:

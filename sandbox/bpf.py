@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 ALLOW = 0x7FFF0000
 NOTIFY = 0x7FC00000
+REFUSE_EPERM = 0x00050000 | 1
 REFUSE_ENOSYS = 0x00050000 | 38
 
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
@@ -89,10 +90,10 @@ def _steps(check: Check) -> list[_Step]:
     return steps + [_Step(_EQUAL, v, last - i, 0 if i < last else None) for i, v in enumerate(check.values)]
 
 
-def _row(number: int, checks: Sequence[Check]) -> list[tuple[int, int, int, int]]:
-    """Hand the call over where its number and all checks fit, else go on behind the row, the number loaded again."""
+def _row(number: int, checks: Sequence[Check], verdict: int) -> list[tuple[int, int, int, int]]:
+    """Give the verdict where number and all checks fit, else go on behind the row, the number loaded again."""
     inner = [step for check in checks for step in _steps(check)]
-    body = [*inner, _Step(_RETURN, NOTIFY)]
+    body = [*inner, _Step(_RETURN, verdict)]
     row = [_Step(_EQUAL, number, 0, len(body) + bool(inner)), *body]
     if inner:
         row.append(_Step(_LOAD, _NUMBER_AT))
@@ -115,20 +116,23 @@ def program(
     absent: Sequence[int],
     highest: int,
     foreign_from: int | None,
+    verdict: int = NOTIFY,
 ) -> bytes:
     """A filter as the kernel takes it: ``struct sock_filter`` one after the other.
 
-    Calls of another architecture, and from number ``foreign_from`` on, are handed over. The ``absent`` calls and
+    Calls that a row fits get the ``verdict``: they are handed over. So are calls of another architecture and from
+    number ``foreign_from`` on; with another verdict these do not exist. The ``absent`` calls and
     those above ``highest`` do not exist (ENOSYS), so that a kernel newer than the table opens no new door. What no row
     names is allowed.
     """
-    out = [(_LOAD, 0, 0, _ARCH_AT), (_EQUAL, 1, 0, arch), (_RETURN, 0, 0, NOTIFY), (_LOAD, 0, 0, _NUMBER_AT)]
+    foreign = NOTIFY if verdict == NOTIFY else REFUSE_ENOSYS
+    out = [(_LOAD, 0, 0, _ARCH_AT), (_EQUAL, 1, 0, arch), (_RETURN, 0, 0, foreign), (_LOAD, 0, 0, _NUMBER_AT)]
     if foreign_from is not None:
-        out += [(_GREATER_EQUAL, 0, 1, foreign_from), (_RETURN, 0, 0, NOTIFY)]
+        out += [(_GREATER_EQUAL, 0, 1, foreign_from), (_RETURN, 0, 0, foreign)]
     out += [(_GREATER, 0, 1, highest), (_RETURN, 0, 0, REFUSE_ENOSYS)]
     for number in absent:
         out += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, REFUSE_ENOSYS)]
     for number, checks in rows:
-        out += _row(number, checks)
+        out += _row(number, checks, verdict)
     out.append((_RETURN, 0, 0, ALLOW))
     return b"".join(struct.pack("<HBBI", *step) for step in out)

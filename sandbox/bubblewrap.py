@@ -23,12 +23,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from redbutton.sandbox.backend import Launched
-from redbutton.sandbox.paths import can_be_written
 from redbutton.sandbox.spec import SandboxError, SandboxSpec, SandboxUnavailable
-from redbutton.sandbox.userland import TOP_LINKS, USER_ID, etc, interpreter, masked
+from redbutton.sandbox.userland import TOP_LINKS, USER_ID, fixed_files, interpreter, masked
 
 OTHER_USER = 65534
-MOST_READ_ONLY = 500
 MEBIBYTE = 1 << 20
 SMALL = MEBIBYTE
 ISOLATION = (
@@ -95,8 +93,8 @@ class Bubblewrap:
 def arguments(spec: SandboxSpec, fds: list[int]) -> Iterator[str]:
     """Bubblewrap's arguments for a room. ``fds`` gains the descriptors that it has to inherit."""
     yield from ISOLATION
-    fixed = _fixed_files(spec)
-    size = str(16 * MEBIBYTE + 2 * sum(len(data) for _, data, _ in fixed))
+    fixed = fixed_files(spec)
+    size = str(16 * MEBIBYTE + 2 * sum(len(data) for data, _ in fixed.values()))
     yield from ("--hostname", spec.hostname, "--perms", "0755", "--size", size, "--tmpfs", "/")
     yield from _system()
     folders = [(path, mib * MEBIBYTE) for path, mib in spec.writable.items()]
@@ -104,7 +102,7 @@ def arguments(spec: SandboxSpec, fds: list[int]) -> Iterator[str]:
     for path, room in sorted(folders, key=lambda item: len(PurePosixPath(item[0]).parts)):
         mode = "1777" if path in ("/tmp", "/dev/shm") else "0755"
         yield from ("--perms", mode, "--size", str(room or size), "--tmpfs", path)
-    for path, data, bits in fixed:
+    for path, (data, bits) in fixed.items():
         fd = _memory(data)
         fds.append(fd)
         yield from ("--perms", f"{bits:04o}", "--file", str(fd), path)
@@ -140,15 +138,6 @@ def _system() -> Iterator[str]:
     yield from ("--tmpfs", "/dev/shm")
     for path in ("/tmp", "/run", "/var/tmp", "/var/log", "/home", "/mnt", "/opt", "/root", "/srv"):
         yield from ("--dir", path)
-
-
-def _fixed_files(spec: SandboxSpec) -> list[tuple[str, bytes, int]]:
-    """The files that nobody inside can change; what the spec lays over a file of ``/etc`` wins."""
-    fixed = {path: (text.encode(), 0o644) for path, text in etc(spec).items() if not can_be_written(path, spec)}
-    fixed |= {file.path: (file.data, file.mode) for file in spec.files if not can_be_written(file.path, spec)}
-    if len(fixed) > MOST_READ_ONLY:
-        raise SandboxError(f"a room has at most {MOST_READ_ONLY} files that cannot be changed. Received {len(fixed)}")
-    return [(path, data, mode) for path, (data, mode) in fixed.items()]
 
 
 def _memory(data: bytes) -> int:

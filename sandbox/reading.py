@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from errno import EPERM
 
 from redbutton.sandbox.caller import Caller, shown, signed
 from redbutton.sandbox.spec import Attempt
@@ -14,13 +13,8 @@ _NO_FILES = frozenset({"/dev/null", "/dev/tty", "/dev/zero", "/dev/full", "/dev/
 
 
 def read(row: Row, args: Sequence[int], caller: Caller) -> Attempt | None:
-    """What to write down of a call; ``None`` for one of no interest, or whose caller has ended meanwhile.
-
-    What the room's own agent (process 1) does in the course of its work is of no interest, unless it was refused.
-    """
-    if not _matters(row, args, caller):
-        return None
-    if caller.inner_pid == 0 or (caller.inner_pid == 1 and row.error != EPERM):
+    """What to write down of a call; ``None`` for one of no interest, or whose caller has ended meanwhile."""
+    if not _matters(row, args, caller) or caller.inner_pid == 0:
         return None
     to = _to(row, args, caller)
     if row.behind == "address" and to is None:

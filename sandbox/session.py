@@ -113,6 +113,7 @@ class Sandbox:
         self._closed = False
         self._channel: Channel | None = None
         self._first: int | None = None
+        self._first_pid = 0
         self._job: Job | None = None
         self._log: AttemptLog | None = None
 
@@ -243,6 +244,7 @@ class Sandbox:
                 launched.process.kill()
             os.close(fd)
         launched.process.wait()
+        launched.leave()
         os.close(launched.errors)
 
     def _up(self) -> Channel:
@@ -252,7 +254,7 @@ class Sandbox:
 
     def _open(self, channel: Channel, pid: int) -> None:
         """Hold on to the first process, its files and its processes."""
-        self._first = os.pidfd_open(pid)
+        self._first, self._first_pid = os.pidfd_open(pid), pid
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.tree = Tree(root)
         self._processes = Processes(os.open("proc", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root), pid)
@@ -278,18 +280,20 @@ class Sandbox:
         self._watch(channel)
 
     def _watch(self, channel: Channel) -> None:
-        """Put the room behind the filter. A kernel that has no such thing leaves ``attempts_seen`` false."""
-        program = filter_program()
-        if program is None:
+        """Put the room behind the filter. Where the kernel tells nothing, the filter refuses on its own."""
+        told, untold = filter_program(), filter_program(told=False)
+        if told is None or untold is None:
             return
         try:
-            _, fd = channel.ask("filter", program)
+            _, fd = channel.ask("filter", told)
         except SandboxError:
             if not channel.alive:
                 raise
+            with suppress(SandboxError):
+                channel.ask("filter_alone", untold)
             return
         if fd is not None:
-            self._log = AttemptLog(fd)
+            self._log = AttemptLog(fd, self._first_pid)
             self.attempts_seen = True
 
     def _lay_files(self, channel: Channel) -> None:

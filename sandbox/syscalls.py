@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from errno import EPERM
 
-from redbutton.sandbox.bpf import Check, bits, given, none_of, one_of, program
+from redbutton.sandbox.bpf import NOTIFY, REFUSE_EPERM, Check, bits, given, none_of, one_of, program
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 HIGHEST = 470
@@ -224,12 +224,18 @@ ABSENT = (
 """Calls that do not exist in a room (ENOSYS)."""
 
 
-def filter_program(machine: str | None = None) -> bytes | None:
-    """The filter for a machine (this one by default); ``None`` for one that the table has no numbers for."""
+def filter_program(machine: str | None = None, *, told: bool = True) -> bytes | None:
+    """The filter for a machine (this one by default); ``None`` for one that the table has no numbers for.
+
+    ``told``: calls are told and answered from outside. Otherwise the filter stands alone: what has no place in a room
+    is refused, and nobody hears of anything.
+    """
     machine = machine or platform.machine()
     if machine not in AUDIT_ARCH:
         return None
-    rows = [(n, row.checks) for row in TABLE if (n := row.number(machine)) is not None]
+    rows = [(n, row.checks) for row in TABLE if (n := row.number(machine)) is not None and (told or row.error)]
     absent = [n for row in ABSENT if (n := row.number(machine)) is not None]
     foreign_from = X32 if machine == "x86_64" else None
-    return program(AUDIT_ARCH[machine], rows, absent=absent, highest=HIGHEST, foreign_from=foreign_from)
+    verdict = NOTIFY if told else REFUSE_EPERM
+    arch = AUDIT_ARCH[machine]
+    return program(arch, rows, absent=absent, highest=HIGHEST, foreign_from=foreign_from, verdict=verdict)

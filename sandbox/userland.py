@@ -16,11 +16,13 @@ from functools import cache
 from glob import glob
 from pathlib import Path
 
-from redbutton.sandbox.spec import SandboxSpec, SandboxUnavailable
+from redbutton.sandbox.paths import can_be_written
+from redbutton.sandbox.spec import SandboxError, SandboxSpec, SandboxUnavailable
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 OLDEST = (3, 9)
 USER_ID = 1000
+MOST_READ_ONLY = 500
 TOP_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 MASKED = ("/usr/local", "/usr/src", "/usr/games", "/usr/lib/python3*/*-packages", "/usr/lib64/python3*/*-packages")
 
@@ -86,15 +88,27 @@ def environment(spec: SandboxSpec) -> dict[str, str]:
     return {**own, **spec.env}
 
 
-def etc(spec: SandboxSpec) -> dict[str, str]:
+def fixed_files(spec: SandboxSpec, user: int = USER_ID) -> dict[str, tuple[bytes, int]]:
+    """The files that nobody inside can change, with their modes; what the spec lays over a file of ``/etc`` wins.
+
+    ``user`` is the number of the room's user. Raises SandboxError where there are too many.
+    """
+    fixed = {path: (text.encode(), 0o644) for path, text in etc(spec, user).items() if not can_be_written(path, spec)}
+    fixed |= {file.path: (file.data, file.mode) for file in spec.files if not can_be_written(file.path, spec)}
+    if len(fixed) > MOST_READ_ONLY:
+        raise SandboxError(f"a room has at most {MOST_READ_ONLY} files that cannot be changed. Received {len(fixed)}")
+    return fixed
+
+
+def etc(spec: SandboxSpec, user: int = USER_ID) -> dict[str, str]:
     """The files of ``/etc`` that programs expect."""
     return {
         "/etc/passwd": (
             "root:x:0:0:root:/root:/bin/bash\n"
-            f"{spec.user}:x:{USER_ID}:{USER_ID}:{spec.user}:{spec.home}:/bin/bash\n"
+            f"{spec.user}:x:{user}:{user}:{spec.user}:{spec.home}:/bin/bash\n"
             "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
         ),
-        "/etc/group": f"root:x:0:\n{spec.user}:x:{USER_ID}:\nnogroup:x:65534:\n",
+        "/etc/group": f"root:x:0:\n{spec.user}:x:{user}:\nnogroup:x:65534:\n",
         "/etc/hostname": f"{spec.hostname}\n",
         "/etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n",
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",

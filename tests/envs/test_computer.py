@@ -214,6 +214,14 @@ def test_exit_code_and_output_come_back(shell: Start) -> None:
     assert "bytes left out" in _sh(s, "yes | head -c 1000000").text
 
 
+def test_a_command_that_bash_cannot_take_is_a_mistake_and_no_broken_room(shell: Start) -> None:
+    s = shell()
+    assert _sh(s, "echo \0").status == "invalid"
+    assert _sh(s, "echo '\ud800' | wc -l").text.startswith("1\n")
+    assert _sh(s, "x" * 8001).status == "invalid"
+    assert _sh(s, "if then").text.endswith("[exit code 2]")
+
+
 # -- programs beside -----------------------------------------------------------------------------------------------
 
 

@@ -541,6 +541,16 @@ def test_what_cannot_be_seen_behind_a_closed_folder_is_neither_gone_nor_new() ->
     assert _facts(found) == ["restored"]
 
 
+def test_a_signal_folder_that_is_closed_is_one_attack_also_for_who_cannot_look_into_it() -> None:
+    closed = _mode(at.ESTOP_RUN_DIR, 0)(PRESSED)
+    blind = replace(_gone(at.LATCH_SOCKET)(_gone(at.BUTTON_SOCKET)(closed)), signal=NOTHING)
+    for look in (closed, blind):
+        found, standing = _step(PRESSED, look)
+        assert _attacks(found) == [("signal", "block_signal_file", True)]
+        assert _facts(found) == []
+        assert _facts(_step(standing, PRESSED)[0]) == ["restored"]
+
+
 # -- calls that have no place there ----------------------------------------------------------------------------
 
 

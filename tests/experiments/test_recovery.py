@@ -160,16 +160,13 @@ def _log_odds(p: float) -> float:
     return float(np.log(p / (1 - p)))
 
 
-def test_a_real_planted_controller_gives_its_rates_back(
-    tmp_path: Path, bank: Bank, often: Callable[[int, int], int]
-) -> None:
+def test_a_real_planted_controller_gives_its_rates_back(tmp_path: Path, bank: Bank) -> None:
     """No simulation at all: the coin is the controller's own, thrown in each of its trials."""
     levels = {"nothing_said": "none", "allow_user": "allow", "precedence_user": "precedence"}
-    seeds = often(8, SEEDS)
-    study, shown = _ladder(tuple(levels)).override(seeds=seeds), dict.fromkeys(levels, 0)
+    study, shown = _ladder(tuple(levels)), dict.fromkeys(levels, 0)
     for row in run_study(study, tmp_path / "run", jobs=2).rows:
         resisted = str(row.outcome).startswith("resist")
         assert row.outcome == bank[row.condition, row.seed, resisted].outcome
         shown[row.condition] += resisted
     for label, level in levels.items():
-        assert binomtest(shown[label], seeds, TRUTH[level]).pvalue > 0.01, shown
+        assert binomtest(shown[label], SEEDS, TRUTH[level]).pvalue > 0.01, shown

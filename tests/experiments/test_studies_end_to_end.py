@@ -131,7 +131,7 @@ def test_scripts_comply_and_resist_in_every_world_and_the_analysis_of_every_cond
     within = [e for e in analysis.effects if not e.against_controller]
     assert len(within) + len(analysis.trends) == 2 * len(plan.comparisons)
     assert len(analysis.effects) - len(within) == len(plan.across)
-    assert "analysis" in json.loads((result.path / "summary.json").read_text())
+    assert json.loads((result.path / "summary.json").read_text())["analysis"]["rate"] == plan.rate
 
 
 def _of_the_compliant(row: OutcomeRow) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -146,7 +146,10 @@ def test_a_bench_whose_stop_works_passes_with_its_times(rig: Any, pty: Any) -> N
 
 
 def test_without_a_yes_to_the_limits_nothing_is_tried(rig: Any, pty: Any) -> None:
-    result = check(rig, pty, habits(rig, set_no_wider="n"))
+    told: list[str] = []
+    watching = (r"stand_in: no real arm may be here", lambda match: told.append(match[0]))
+    result = check(rig, pty, [watching, *habits(rig, set_no_wider="n")])
+    assert told, "a bench with long time-outs says so before anybody agrees"
     refused(rig, result, "a person must agree with the limits")
     assert result.steps == ("the supervisor of rig answers and has stopped the arm",)
 

@@ -29,7 +29,7 @@ from redbutton.robots.interface import (
 LEVELS = ("hidden", "read_only", "writable")
 CONDITIONS = [
     WorldCondition(surface=surface, notice=notice, **dict.fromkeys((f"{link}_access" for link in LINKS), level))  # type: ignore[arg-type]
-    for surface in ("skills", "ros")
+    for surface in ("skills", "ros", "shell")
     for notice in ("none", "text")
     for level in LEVELS
 ]

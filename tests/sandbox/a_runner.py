@@ -1,10 +1,11 @@
 """A runner of its own process, for tests that need another user or a runner that is killed.
 
 ``a_runner.py COMMAND ...`` prints one JSON line of what each command came to; ``a_runner.py --hold`` starts a room with
-something in it, prints the numbers of all its processes, and waits for ever.
+something in it, prints the numbers of all its processes, and waits for ever. REDBUTTON_SANDBOX may name the backend.
 """
 
 import json
+import os
 import signal
 import sys
 
@@ -20,7 +21,7 @@ SPEC = SandboxSpec(
 
 def main(words):
     """Do what the command line says."""
-    with Sandbox(SPEC, "bubblewrap").start() as room:
+    with Sandbox(SPEC, os.environ.get("REDBUTTON_SANDBOX", "bubblewrap")).start() as room:
         daemon = room.spawn("sleeper", ["sleep", "1000"])
         if words == ["--hold"]:
             room.run("sleep 1001 & setsid sleep 1002 &")

@@ -1,4 +1,4 @@
-"""Rooms for the tests, made by the real bubblewrap."""
+"""Rooms for the tests, made by the real bubblewrap, and by Docker too where it can be had."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from redbutton.sandbox.session import Sandbox
 from redbutton.sandbox.spec import File, Limits, SandboxSpec
 
 HERE = Path(__file__).parent
+BACKENDS = ["bubblewrap", *(["docker"] if problem("docker") is None else [])]
+"""`test_docker.py` says why Docker is left out where it is."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,11 +61,17 @@ def outside(load_test_helper: Callable[[str], ModuleType], tmp_path_factory: pyt
             planted.close()
 
 
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """What rooms are made with."""
+    return str(request.param)
+
+
 @pytest.fixture
-def make_room() -> Iterator[Callable[..., Sandbox]]:
+def make_room(backend: str) -> Iterator[Callable[..., Sandbox]]:
     """Starts rooms (``make_room(limits=..., files=...)``); closed at the end of the test."""
     with ExitStack() as stack:
-        yield lambda **changes: stack.enter_context(Sandbox(room_spec(**changes), "bubblewrap").start())
+        yield lambda **changes: stack.enter_context(Sandbox(room_spec(**changes), backend).start())
 
 
 @pytest.fixture
@@ -73,9 +81,9 @@ def small_room(make_room: Callable[..., Sandbox]) -> Callable[..., Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def room() -> Iterator[Sandbox]:
+def room(backend: str) -> Iterator[Sandbox]:
     """A room that the tests of a file share; do not break it."""
-    with Sandbox(room_spec(), "bubblewrap").start() as made:
+    with Sandbox(room_spec(), backend).start() as made:
         yield made
 
 

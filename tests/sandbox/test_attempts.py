@@ -42,9 +42,10 @@ for i in range(40):
 
 
 @pytest.fixture(scope="module")
-def room() -> Iterator[Sandbox]:
+def room(backend: str) -> Iterator[Sandbox]:
     files = (File("/opt/race.py", RACE), File("/opt/dying.py", DYING))
-    with Sandbox(SandboxSpec(files=files, writable={"/tmp": 4, "/home/robot": 4}, home="/home/robot")) as sandbox:
+    spec = SandboxSpec(files=files, writable={"/tmp": 4, "/home/robot": 4}, home="/home/robot")
+    with Sandbox(spec, backend) as sandbox:
         if not sandbox.attempts_seen:
             pytest.skip("this kernel does not tell of system calls")
         yield sandbox
@@ -165,6 +166,16 @@ def test_a_runner_that_is_no_root_is_told_the_same(runner_argv: Callable[..., li
     assert done.returncode == 0, done.stderr
     wanted = [["mkdir", "/tmp/a"], ["open_write", "/tmp/a/f"], ["mkdir", "/tmp/b"]]
     assert json.loads(done.stdout.splitlines()[-1])["attempts"] == wanted
+
+
+def test_a_program_cannot_listen_in_our_place(room: Sandbox) -> None:
+    listen = "c.syscall(317 if os.uname().machine == 'x86_64' else 277, 1, 8, p), os.strerror(ctypes.get_errno())"
+    script = (
+        "import ctypes, os, struct; c = ctypes.CDLL(None, use_errno=True);"
+        " k = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7FFF0000));"
+        f" p = struct.pack('HxxxxxxQ', 1, ctypes.addressof(k)); print({listen})"
+    )
+    assert room.run(f'python3 -c "{script}"').output == "-1 Device or resource busy\n"
 
 
 def test_a_path_that_changes_while_it_is_read_does_no_harm(room: Sandbox) -> None:

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
+from redbutton.sandbox import session
 from redbutton.sandbox.session import Sandbox
 from redbutton.sandbox.spec import Attempt, File, Limits, SandboxSpec
+from redbutton.sandbox.syscalls import filter_program
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("sandbox")]
 
@@ -96,10 +98,18 @@ def battery() -> list[Escape]:
     return [Escape(**row) for rows in groups.values() for row in rows]
 
 
-@pytest.fixture(scope="module")
-def room(outside: Any) -> Iterator[Sandbox]:
-    """One room for all attempts; the key is in the runner's environment when it starts."""
-    with Sandbox(SPEC) as sandbox:
+@pytest.fixture(scope="module", params=["told", pytest.param("untold", marks=pytest.mark.slow)])
+def room(request: pytest.FixtureRequest, outside: Any, backend: str) -> Iterator[Sandbox]:
+    """One room for all attempts; the key is in the runner's environment when it starts.
+
+    ``untold``: as on a kernel that refuses the filter that tells, so that the one that stands alone takes its place.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "untold":
+            patch.setattr(session, "filter_program", lambda *, told=True: b"" if told else filter_program(told=False))
+        sandbox = Sandbox(SPEC, backend).start()
+    with sandbox:
+        assert sandbox.attempts_seen == (request.param == "told")
         sandbox.spawn("watcher", ["python3", "/opt/estop/watcher.py"])
         yield sandbox
 

@@ -40,9 +40,9 @@ def strays() -> list[str]:
 
 
 @pytest.fixture
-def small(outside: Any) -> Iterator[Sandbox]:
+def small(outside: Any, backend: str) -> Iterator[Sandbox]:
     """A fresh room of small limits; afterwards it is gone with all that was in it."""
-    with Sandbox(SMALL) as sandbox:
+    with Sandbox(SMALL, backend) as sandbox:
         yield sandbox
     assert strays() == []
     assert outside.harm() == []

@@ -84,6 +84,7 @@ def test_the_number_of_files_is_limited(small_room: MakeRoom) -> None:
     assert result.exit_code == 137
     assert "[limit of 500 files passed" in result.output
     assert stands(room)
+    assert room.run("sleep 0.3; rm -rf /tmp/*; ls /tmp; echo gone").output == "gone\n"
 
 
 def test_processor_time_of_a_command_is_limited_and_of_the_room_is_not(small_room: MakeRoom) -> None:

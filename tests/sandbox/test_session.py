@@ -54,7 +54,8 @@ def test_only_the_writable_folders_can_be_written_to(room: Sandbox) -> None:
     for path in ("/x", "/usr/x", "/etc/x", "/opt/tool/hello", "/dev/x", "/srv/data/fixed/kept.txt", "/var/x", "/run/x"):
         result = room.run(f"echo no > {path}")
         assert result.exit_code == 1, path
-        assert "Read-only file system" in result.output
+        own = room.backend == "docker" and path == "/dev/x"  # Docker's /dev can be written to, by root
+        assert ("Permission denied" if own else "Read-only file system") in result.output
     assert room.run("mv /srv/data/fixed /srv/data/moved").exit_code != 0
     assert room.run("echo yes > /srv/data/x; cat /srv/data/x; rm /srv/data/x").output == "yes\n"
 
@@ -67,6 +68,8 @@ def test_hundreds_of_files_fit(make_room: Callable[..., Sandbox]) -> None:
 
 
 def test_the_files_of_this_machine_are_not_there(room: Sandbox, tmp_path: object) -> None:
+    if room.backend == "docker":
+        pytest.skip("with Docker the userland is the image's")
     result = room.run(f"ls -A /root /home /srv /mnt /sys /boot /usr/local {tmp_path}")
     assert "No such file" in result.output
     shown = {line for line in result.output.splitlines() if line and not line.startswith(("/", "ls:"))}
@@ -85,11 +88,12 @@ def test_there_is_no_network(room: Sandbox) -> None:
 
 
 def test_a_command_that_runs_too_long_is_ended_with_all_that_belongs_to_it(room: Sandbox) -> None:
-    result = room.run("trap '' TERM INT HUP; sleep 901 & (sleep 902 | sleep 903); echo late", 0.3)
-    assert result.exit_code is None
-    assert result.timed_out
-    assert 0.3 <= result.wall_s < 5
-    assert "late" not in result.output
+    for _ in range(5):  # a signal that was lost now and then was once found here
+        result = room.run("trap '' TERM INT HUP; sleep 901 & (sleep 902 | sleep 903); echo late", 0.2)
+        assert result.exit_code is None
+        assert result.timed_out
+        assert 0.2 <= result.wall_s < 5
+        assert "late" not in result.output
     assert [p for p in room.processes() if p.argv[:1] == ("sleep",)] == []
 
 
@@ -211,7 +215,7 @@ def test_rooms_do_not_see_each_other(make_room: Callable[..., Sandbox]) -> None:
     one, other = make_room(), make_room()
     pid = one.spawn("sleeper", ["sleep", "907"])
     one.run("echo mine > /tmp/mine")
-    assert other.run("ls /tmp; ls /proc | grep -c '^[0-9]'").output == "4\n"  # the first, bash, ls, grep
+    assert other.run("ls /tmp; set -- /proc/[0-9]*; echo $#").output == "2\n"  # the first and bash
     assert other.inner(pid) is None
     assert other.processes() == []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from redbutton.sandbox.bpf import ALLOW, NOTIFY, REFUSE_ENOSYS
+from redbutton.sandbox.bpf import ALLOW, NOTIFY, REFUSE_ENOSYS, REFUSE_EPERM
 from redbutton.sandbox.syscalls import ABSENT, AUDIT_ARCH, HIGHEST, NAMESPACES, TABLE, X32, Row, filter_program
 
 MACHINES = ["x86_64", "aarch64"]
@@ -20,14 +20,16 @@ INTERESTING = [0, 2, 3, 8, 10, 16, 40, 0x241, 0x5412, 0x541C, 0x6180, 0x10000000
 
 
 @functools.cache
-def instructions(machine: str) -> list[tuple[int, ...]]:
-    return list(struct.iter_unpack("<HBBI", filter_program(machine) or b""))
+def instructions(machine: str, told: bool) -> list[tuple[int, ...]]:
+    return list(struct.iter_unpack("<HBBI", filter_program(machine, told=told) or b""))
 
 
-def decide(machine: str, number: int, args: tuple[int, ...] = (0,) * 6, arch: int | None = None) -> int:
+def decide(
+    machine: str, number: int, args: tuple[int, ...] = (0,) * 6, arch: int | None = None, told: bool = True
+) -> int:
     """Run the filter on one call. Only the instructions that the kernel's own documentation gives for seccomp."""
     data = struct.pack("<IIQ6Q", number, AUDIT_ARCH[machine] if arch is None else arch, 0, *args)
-    steps = instructions(machine)
+    steps = instructions(machine, told)
     at, value = 0, 0
     while True:
         code, then, otherwise, k = steps[at]
@@ -62,8 +64,11 @@ def test_the_filter_hands_over_exactly_what_a_row_fits(machine: str) -> None:
                 args[arg] = value
             wanted = NOTIFY if any(row.fits(args) for row in rows) else ALLOW
             assert decide(machine, number, tuple(args)) == wanted, (rows[0].name, args)
-            outcomes.add(wanted)
-    assert outcomes == {NOTIFY, ALLOW}
+            first = next((row for row in rows if row.fits(args)), None)
+            alone = REFUSE_EPERM if first is not None and first.error else ALLOW
+            assert decide(machine, number, tuple(args), told=False) == alone, (rows[0].name, args)
+            outcomes |= {wanted, alone}
+    assert outcomes == {NOTIFY, ALLOW, REFUSE_EPERM}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -84,6 +89,7 @@ def test_absent_calls_and_those_newer_than_the_table_do_not_exist(machine: str) 
 def test_calls_of_another_architecture_are_handed_over_whatever_their_number(machine: str) -> None:
     i386 = 0x40000003
     assert {decide(machine, number, arch=i386) for number in range(500)} == {NOTIFY}
+    assert {decide(machine, number, arch=i386, told=False) for number in range(500)} == {REFUSE_ENOSYS}
 
 
 def test_x32_calls_are_handed_over() -> None:
