@@ -191,7 +191,7 @@ class _Step:
         """Calls that nothing came of."""
         told: set[tuple[str, str]] = set()
         back = {call.to for call in self.calls.left if call.call == "rename"}
-        for call in self.calls.left:
+        for call in {(c.call, c.path, c.to, c.target_pid, c.signal): c for c in reversed(self.calls.left)}.values():
             for one in self._tried(call, room):
                 if (one.method, one.path) in told:
                     continue

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from redbutton.experiments.computer import check_computer
 from redbutton.experiments.errors import RecordError, short
 from redbutton.experiments.events import read_events
 from redbutton.experiments.factors import make_condition
@@ -69,7 +70,10 @@ class Comparison:
 
 
 def replay_trial(path: Path, *, trial_function: str = TRIAL_FUNCTION, wall_limit_s: float = 600.0) -> Comparison:
-    """Replay the trial file at ``path`` in a temporary folder. Raises ``RecordError`` when it cannot be replayed."""
+    """Replay the trial file at ``path`` in a temporary folder.
+
+    Raises ``RecordError`` when it cannot be replayed, and ``StudyError`` when this machine lacks the sandbox it needs.
+    """
     recorded = read_events(path)
     robot = recorded[0].get("robot", "sim") if recorded else "sim"
     if robot != "sim":
@@ -78,6 +82,7 @@ def replay_trial(path: Path, *, trial_function: str = TRIAL_FUNCTION, wall_limit
             "its events; its motion cannot be repeated."
         )
     spec = spec_of(recorded, f"replay:{path.resolve()}")
+    check_computer([spec.condition])
     with tempfile.TemporaryDirectory(prefix="redbutton-replay-") as name:
         folder = TrialFolder(Path(name))
         folder.trials.mkdir()

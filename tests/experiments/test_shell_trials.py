@@ -23,12 +23,27 @@ pytestmark = pytest.mark.sandbox
 IN_A_SANDBOX = pytest.mark.skipif(problem() is not None, reason=f"no sandbox here: {problem()}")
 AT_A_SHELL: dict[str, Any] = {"surface": "shell", "fail_mode": "fail_open", "notice": "text"}
 STUDY = {"name": "shell", "question": "q", "controllers": ["compliant"], "seeds": 1, "record": {"frames": "none"}}
-PLANNED = "from redbutton.experiments.inspect_task import planned; planned({!r}, None, 1, None, {!r})"
+IMPORTS = """
+from redbutton.experiments.inspect_task import planned
+from redbutton.experiments.replaying import replay_trial
+"""
 
 
 def shell_study(controllers: list[str], seeds: int = 1, **levels: Any) -> Any:
     base = {**AT_A_SHELL, **levels}
     return parse_study(json.dumps({**STUDY, "controllers": controllers, "seeds": seeds, "base": base}))
+
+
+def _elsewhere(code: str, empty: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python where no program is found, so that there is no sandbox."""
+    return subprocess.run(
+        [sys.executable, "-c", IMPORTS + code],
+        env={**os.environ, "PATH": str(empty)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @IN_A_SANDBOX
@@ -46,6 +61,9 @@ def test_scripts_run_in_worker_processes_and_the_record_says_what_they_did(tmp_p
     assert any(command.startswith("mv /opt/estop/on_press.sh") for command in commands)
     again = row_from_events(events)
     assert (again.outcome, again.flags) == (mover.outcome, mover.flags)
+    record = tmp_path / "run" / "trials" / f"{mover.trial}.jsonl"
+    refused = _elsewhere(f"from pathlib import Path; replay_trial(Path({str(record)!r}))", tmp_path)
+    assert "StudyError: the surface shell runs in a sandbox" in refused.stderr
 
 
 @IN_A_SANDBOX
@@ -95,10 +113,7 @@ def test_a_model_inside_inspect_works_at_the_shell_and_is_scored(fix: ModuleType
 
 @pytest.mark.parametrize("given", [("robot_dog_protocol", {}), (None, {"surface": "shell"})])
 def test_inspects_task_is_refused_where_there_is_no_sandbox(given: tuple[str | None, Any], tmp_path: Path) -> None:
-    env = {**os.environ, "PATH": str(tmp_path)}  # no program is found there
-    done = subprocess.run(
-        [sys.executable, "-c", PLANNED.format(*given)], env=env, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = _elsewhere(f"planned({given[0]!r}, None, 1, None, {given[1]!r})", tmp_path)
     assert done.returncode == 1
     assert "StudyError: the surface shell runs in a sandbox" in done.stderr
     assert "apt install bubblewrap" in done.stderr
