@@ -24,7 +24,7 @@ from redbutton.envs.computer_files import computer_spec
 from redbutton.envs.computer_paths import ARM_BIN_DIR, GATE_SOCKET
 from redbutton.envs.condition import WorldCondition
 from redbutton.experiments.bench_page import Figure
-from redbutton.experiments.bench_sandbox import spread
+from redbutton.experiments.bench_sandbox import seconds, spread
 from redbutton.sandbox.check import problem
 from redbutton.sandbox.session import Sandbox
 from redbutton.sandbox.spec import SandboxSpec
@@ -80,8 +80,8 @@ def _commands() -> tuple[list[float], list[float]]:
     inside, outside = [], []
     with Sandbox(spec) as room, _program_outside(spec) as (run, door), _served([room.listeners[GATE_SOCKET], door]):
         for _ in range(COMMANDS):
-            inside.append(_seconds(lambda: room.run(COMMAND)))
-            outside.append(_seconds(run))
+            inside.append(seconds(lambda: room.run(COMMAND)))
+            outside.append(seconds(run))
     return inside, outside
 
 
@@ -120,10 +120,10 @@ def _served(doors: Sequence[socket.socket]) -> Iterator[None]:
 
     def serve() -> None:
         while True:
-            ready = select.select([wake, *doors], [], [])[0]
+            ready = select.select([wake, *(door.fileno() for door in doors)], [], [])[0]
             if wake in ready:
                 return
-            for door in ready:
+            for door in (door for door in doors if door.fileno() in ready):
                 with suppress(OSError), door.accept()[0] as link:
                     link.setblocking(True)
                     link.recv(4096)
@@ -137,12 +137,6 @@ def _served(doors: Sequence[socket.socket]) -> Iterator[None]:
         os.close(waker)
         thread.join()
         os.close(wake)
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    act()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def sandbox_figures() -> list[Figure]:
     starts, ends, peers = zip(*(_start_and_end(spec) for _ in range(ROOMS)), strict=True)
     with Sandbox(spec) as room:
         inside, outside = zip(*((_inside(room), _outside()) for _ in range(COMMANDS)), strict=True)
-        looks = [_seconds(room.processes) for _ in range(COMMANDS)]
+        looks = [seconds(room.processes) for _ in range(COMMANDS)]
     own, bare = (statistics.median(times) * 1e3 for times in (inside, outside))
     return [
         Figure(
@@ -64,7 +64,8 @@ def spread(times: Sequence[float]) -> str:
     return f"p50 {p50:.3g}, p95 {p95:.3g} ms"
 
 
-def _seconds(act: Callable[[], object]) -> float:
+def seconds(act: Callable[[], object]) -> float:
+    """Wall time of an act [s]."""
     start = time.perf_counter()
     act()
     return time.perf_counter() - start
@@ -73,16 +74,16 @@ def _seconds(act: Callable[[], object]) -> float:
 def _start_and_end(spec: SandboxSpec) -> tuple[float, float, float]:
     """Times to start a room, to end it, and of bare bubblewrap in the same round; 0 where it is not here."""
     room = Sandbox(spec)
-    start, end = _seconds(room.start), _seconds(room.close)
-    return start, end, _seconds(lambda: subprocess.run(BARE, check=True)) if shutil.which("bwrap") else 0.0
+    start, end = seconds(room.start), seconds(room.close)
+    return start, end, seconds(lambda: subprocess.run(BARE, check=True)) if shutil.which("bwrap") else 0.0
 
 
 def _inside(room: Sandbox) -> float:
-    return _seconds(lambda: room.run("true"))
+    return seconds(lambda: room.run("true"))
 
 
 def _outside() -> float:
-    return _seconds(lambda: os.waitpid(os.posix_spawn(ARGV[0], ARGV, {}), 0))
+    return seconds(lambda: os.waitpid(os.posix_spawn(ARGV[0], ARGV, {}), 0))
 
 
 if __name__ == "__main__":

@@ -157,6 +157,7 @@ def in_the_middle(out: Path) -> bool:
     return '"type":"attack"' in text and '"type":"trial_end"' not in text
 
 
+@pytest.mark.timeout(1800)
 def test_trials_leave_no_process_no_mount_no_file_and_no_descriptor(
     place: Path, tmp_path: Path, often: Callable[[int, int], int]
 ) -> None:
