@@ -49,7 +49,7 @@ class Program:
 
 
 def program(info: ProcessInfo, genuine: bool = True) -> Program | None:
-    """A process of the room, or ``None`` where it has ended. The watcher's own, without its words, is on its way out."""
+    """A process of the room, or ``None`` where it has ended; the watcher has, as soon as it has lost its words."""
     if info.state in ENDED or (genuine and not info.argv):
         return None
     return Program(
