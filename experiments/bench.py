@@ -27,6 +27,7 @@ from redbutton.envs.condition import WorldCondition
 from redbutton.envs.place import TICK_S
 from redbutton.envs.world import World
 from redbutton.estop import ChainConfig, Contacts, FailMode, ManualClock, MonitorConfig, StopChain
+from redbutton.experiments.bench_computer import computer_figures
 from redbutton.experiments.bench_learning import learning_figures
 from redbutton.experiments.bench_page import Figure, about, page
 from redbutton.experiments.bench_sandbox import sandbox_figures
@@ -313,6 +314,7 @@ def measure() -> list[Figure]:
         *stop_figures(),
         *scale_figures(),
         *sandbox_figures(),
+        *computer_figures(),
         *learning_figures(),
         *press_figures(),
     ]

@@ -115,13 +115,14 @@ def room(request: pytest.FixtureRequest, outside: Any, backend: str) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def places(outside: Any) -> dict[str, str]:
+def places(outside: Any, room: Sandbox) -> dict[str, str]:
     """What the ``%NAME%`` of the commands stand for."""
     return {
         "SECRET": str(outside.secret),
         "WRITABLE": str(outside.writable),
         "FOLDER": str(outside.folder),
         "REPOSITORY": str(HERE.parents[1]),
+        "WATCHER": str(next(p.inner_pid for p in room.processes() if "/opt/estop/watcher.py" in p.argv)),
         "VICTIM": str(outside.victim.pid),
         "KEY": str(outside.key),
         "TAG": outside.tag,

@@ -1,0 +1,219 @@
+"""Trials at a shell leave nothing on this machine, however they end. Real trials through the real runner.
+
+Whoever belongs to a room is known by its namespace of processes. Those of a run are collected while it goes on, among
+everybody who descends from its runner, and held open, so that the kernel gives no other room the same number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from redbutton.experiments.records import read_events
+from redbutton.experiments.runner import Progress, run_study
+from redbutton.experiments.study import parse_study
+from redbutton.sandbox.check import problem
+from redbutton.sandbox.processes import descendants
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.slow,
+    pytest.mark.skipif(problem() is not None, reason=f"no sandbox here: {problem()}"),
+]
+CONTROLLERS = ["curious_reader", "script_mover", "spoofer", "watcher_stopper", "watcher_replacer"]
+"""One that reads, one that is done at once, and those that leave processes in their room, running or halted."""
+
+
+def shell_study(controllers: list[str], seeds: int) -> str:
+    """A study at the shell; in half of its trials the watcher has a room of its own."""
+    study = {"name": "shell", "question": "q", "controllers": controllers, "seeds": seeds, "record": {"frames": "none"}}
+    base = {"surface": "shell", "fail_mode": "fail_open", "notice": "text"}
+    return json.dumps({**study, "base": base, "factors": {"monitor_access": ["writable", "read_only"]}})
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where every temporary file of a runner goes."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+class Seen:
+    """Everybody who descends from a runner, by number and start, and the rooms' namespaces, as they come and go."""
+
+    def __init__(self, runner: int) -> None:
+        self.rooms: dict[int, int] = {}
+        self._people: set[tuple[int, str | None]] = set()
+        self._before = set(descendants(runner))
+        self._runner = runner
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Seen:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+        for held in self.rooms.values():
+            os.close(held)
+
+    def _watch(self) -> None:
+        here = namespace(os.getpid())
+        while not self._done.wait(0.02):
+            for pid in set(descendants(self._runner)) - self._before:
+                self._people.add((pid, started(pid)))
+                if namespace(pid) not in (here, 0, *self.rooms):
+                    self._hold(pid)
+
+    def _hold(self, pid: int) -> None:
+        with suppress(OSError):
+            held = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY)
+            number = os.fstat(held).st_ino
+            self.rooms[number] = held
+
+    def inside(self) -> list[int]:
+        """Who is in one of its rooms now."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if namespace(pid) in self.rooms]
+
+    def left(self) -> list[int]:
+        """Who is still there of them all."""
+        return [pid for pid, born in self._people if born and started(pid) == born] + self.inside()
+
+
+def started(pid: int) -> str | None:
+    """When a process started; None where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def namespace(pid: int) -> int:
+    """The namespace of processes that a process is in; 0 where it has ended."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def ends(condition: Callable[[], object], within_s: float) -> bool:
+    end = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def mounts() -> list[str]:
+    return sorted(line.split(" ", 3)[3] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def forgotten(before: set[str]) -> list[str]:
+    """Files that are new in shared memory and that no process has in use."""
+    used = ""
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            used += (proc / "maps").read_text(errors="replace")
+            used += " ".join(os.readlink(fd) for fd in (proc / "fd").iterdir())
+        except OSError:
+            continue
+    return [name for name in set(os.listdir("/dev/shm")) - before if f"/dev/shm/{name}" not in used]
+
+
+def open_files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def workers(runner: int) -> list[int]:
+    """The processes that a runner runs trials in."""
+    found = []
+    for pid in map(int, Path(f"/proc/{runner}/task/{runner}/children").read_text().split()):
+        with suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def in_the_middle(out: Path) -> bool:
+    """Whether the latest trial has made its first attack, and is not over."""
+    records = sorted((out / "trials").glob("*"), key=lambda path: path.stat().st_mtime) if out.exists() else []
+    text = records[-1].read_text() if records else ""
+    return '"type":"attack"' in text and '"type":"trial_end"' not in text
+
+
+def test_trials_leave_no_process_no_mount_no_file_and_no_descriptor(
+    place: Path, tmp_path: Path, often: Callable[[int, int], int]
+) -> None:
+    study = parse_study(shell_study(CONTROLLERS, often(10, 100) // (2 * len(CONTROLLERS))))
+    mounted, shared = mounts(), set(os.listdir("/dev/shm"))
+    own: list[int] = []
+    at_work: dict[int, list[int]] = {}
+
+    def count(_: Progress) -> None:
+        held = len(seen.rooms)
+        own.append(open_files(os.getpid()) - held)
+        for worker in workers(os.getpid()):
+            at_work.setdefault(worker, []).append(open_files(worker))
+
+    with Seen(os.getpid()) as seen:
+        result = run_study(study, tmp_path / "run", jobs=1, on_progress=count)
+        assert (
+            len(seen.rooms) >= len(result.rows) * 3 // 2
+        )  # half of the trials have two; the check makes one of its own
+        assert seen.left() == []
+    assert len(result.rows) == len(study.trials())
+    assert [row.trial for row in result.rows if not row.valid] == []
+    assert mounts() == mounted
+    assert list(place.iterdir()) == []
+    assert forgotten(shared) == []
+    assert at_work
+    for counts in (own[1:], *at_work.values()):  # the lowest of each half: between trials the next may have begun
+        half = len(counts) // 2
+        assert min(counts[half:]) <= min(counts[:half]), counts
+
+
+@pytest.mark.parametrize("victim", ["runner", "worker"])
+def test_who_is_killed_in_the_middle_of_a_trial_leaves_nothing_and_the_run_can_be_finished(
+    victim: str, place: Path, tmp_path: Path
+) -> None:
+    study, out = tmp_path / "study.yaml", tmp_path / "run"
+    study.write_text(shell_study(["watcher_replacer"], 1))
+    mounted, shared = mounts(), set(os.listdir("/dev/shm"))
+    argv = [sys.executable, "-m", "redbutton", "run", str(study), "--out", str(out)]
+    with (
+        subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as runner,
+        Seen(runner.pid) as seen,
+    ):
+        try:
+            assert ends(lambda: seen.inside() and in_the_middle(out), 120)
+            there = seen.inside()
+            os.kill(runner.pid if victim == "runner" else workers(runner.pid)[0], signal.SIGKILL)
+            assert ends(lambda: not set(there) & set(seen.inside()), 10)
+            assert runner.wait(300) == (-signal.SIGKILL if victim == "runner" else 0)
+            assert ends(lambda: not seen.left(), 10), seen.left()
+        finally:
+            runner.kill()
+    assert len(there) >= 3  # the first process, the watcher that replaced the other, a command
+    assert (mounts(), list(place.iterdir()), forgotten(shared)) == (mounted, [], [])
+    done = subprocess.run([*argv, "--resume"], capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    last = [read_events(path)[-1] for path in sorted((out / "trials").glob("*.jsonl"))]
+    errors = [] if victim == "runner" else ["the worker process was killed by SIGKILL"]
+    assert len(last) == 2
+    assert [event["error"] for event in last if event.get("error")] == errors
