@@ -49,8 +49,8 @@ class Program:
 
 
 def program(info: ProcessInfo, genuine: bool = True) -> Program | None:
-    """A process of the room, or ``None`` where it has ended."""
-    if info.state in ENDED:
+    """A process of the room, or ``None`` where it has ended; the watcher has, as soon as it has lost its words."""
+    if info.state in ENDED or (genuine and not info.argv):
         return None
     return Program(
         pid=info.pid,
