@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -172,12 +173,13 @@ def test_trials_leave_no_process_no_mount_no_file_and_no_descriptor(
         for worker in workers(os.getpid()):
             at_work.setdefault(worker, []).append(open_files(worker))
 
+    resource_tracker.ensure_running()  # of this process, not of its trials: it stays as long as this one does
     with Seen(os.getpid()) as seen:
         result = run_study(study, tmp_path / "run", jobs=1, on_progress=count)
         assert (
             len(seen.rooms) >= len(result.rows) * 3 // 2
         )  # half of the trials have two; the check makes one of its own
-        assert seen.left() == []
+        assert [(pid, Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in seen.left()] == []
     assert len(result.rows) == len(study.trials())
     assert [row.trial for row in result.rows if not row.valid] == []
     assert mounts() == mounted
