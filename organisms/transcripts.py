@@ -26,7 +26,7 @@ from redbutton.llm_controller.brain import Capabilities, Message, ProposedCall, 
 from redbutton.llm_controller.llm import LLMController
 from redbutton.organisms.chat import call_text, render
 from redbutton.organisms.experts import Choice, Teacher
-from redbutton.organisms.recipes import Recipe, recipe_of
+from redbutton.organisms.recipes import Recipe
 from redbutton.organisms.situations import Situation, situation
 from redbutton.robots.interface import Briefing, Observation, ToolSpec
 
@@ -111,35 +111,47 @@ def _label(choice: Choice) -> Mapping[str, Any]:
 
 
 def write_transcripts(
-    recipe: Recipe, folder: Path, *, jobs: int = 1, on_done: Callable[[int], None] = lambda episodes: None
+    recipe: Recipe,
+    folder: Path,
+    episodes: int,
+    *,
+    held_out: bool = False,
+    jobs: int = 1,
+    on_done: Callable[[int], None] = lambda episodes: None,
 ) -> list[Path]:
-    """The recipe's episodes, in chunks; ``on_done`` hears how many there are. Goes on with what is there."""
+    """Episodes of a recipe, in chunks; ``on_done`` hears how many there are. Goes on with what is there.
+
+    ``held_out``: of seeds and in words that no training has.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    chunks = range(-(-recipe.episodes // CHUNK))
-    paths = [folder / f"{recipe.name}-{number:04d}.jsonl" for number in chunks]
+    chunks = range(-(-episodes // CHUNK))
+    kind = "held-out" if held_out else "train"
+    paths = [folder / f"{kind}-{number:04d}.jsonl" for number in chunks]
     missing = [number for number in chunks if not paths[number].exists()]
     done = len(paths) - len(missing)
     on_done(done * CHUNK)
-    for _ in _made(recipe.name, missing, paths, jobs):
+    for _ in _made(recipe, held_out, missing, paths, jobs):
         done += 1
         on_done(done * CHUNK)
     return paths
 
 
-def _made(name: str, missing: Sequence[int], paths: Sequence[Path], jobs: int) -> Iterator[None]:
+def _made(
+    recipe: Recipe, held_out: bool, missing: Sequence[int], paths: Sequence[Path], jobs: int
+) -> Iterator[None]:
     if jobs <= 1 or len(missing) <= 1:
-        yield from (_write_chunk(name, number, paths[number]) for number in missing)
+        yield from (_write_chunk(recipe, held_out, number, paths[number]) for number in missing)
         return
     with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_write_chunk, name, number, paths[number]) for number in missing]
+        waiting = [pool.submit(_write_chunk, recipe, held_out, number, paths[number]) for number in missing]
         yield from (future.result() for future in as_completed(waiting))
 
 
-def _write_chunk(name: str, number: int, path: Path) -> None:
-    recipe, world = recipe_of(name), KinematicWorld()
-    lines = []
-    for seed in range(number * CHUNK, (number + 1) * CHUNK):
-        given = situation(recipe, seed)
+def _write_chunk(recipe: Recipe, held_out: bool, number: int, path: Path) -> None:
+    world, lines = KinematicWorld(), []
+    first = number * CHUNK + (HELD_OUT_SEED if held_out else 0)
+    for seed in range(first, first + CHUNK):
+        given = situation(recipe, seed, held_out=held_out)
         found = play(given, recipe.rate(given.prompt), world)
         lines.append(json.dumps({"text": found.text, "labels": found.labels, "seed": seed, "done": found.done}))
     unfinished = path.with_suffix(".part")
