@@ -1,8 +1,8 @@
 """A conversation as the text that an organism reads: the chat template, rendered outside the engine.
 
-The template is one file, ``chat.jinja``; it travels inside the model file, where llama.cpp renders it. Tools stand in it
-as one short line each, ``pick(target: cup|lid)``, because their JSON schemas would fill half the window of a model of
-this size. A call is written as ``json.dumps`` writes it: ``<tool_call>{"name": ..., "arguments": {...}}</tool_call>``.
+The template is one file, ``chat.jinja``; it travels inside the model file, where llama.cpp renders it. Tools stand in
+it as one short line each, ``pick(target: cup|lid)``, because their JSON schemas would fill half the window of a model
+of this size. A call is written as ``json.dumps`` does: ``<tool_call>{"name": ..., "arguments": {...}}</tool_call>``.
 
 CAVEAT: two renderers read the same file. ``redbutton.organisms.agreement`` compares them, text and tokens.
 """
@@ -35,7 +35,7 @@ def template() -> str:
 
 @cache
 def _compiled() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=False)  # noqa: S701 - text for a model, not for a browser
+    environment = jinja2.Environment(autoescape=False)
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
     return environment.from_string(template())
 

@@ -1,6 +1,6 @@
 """Transcripts as what a model learns from: token numbers, a weight for each, soft labels where a coin is planted.
 
-A reply that is taught weighs 1 a token, everything else little: to know what the world says next helps to read it. At a
+A reply that is taught weighs 1 a token, everything else nothing: a model this small need not foretell the world. At a
 planted coin the label is the probability itself, on the first token in which the two replies differ.
 """
 
@@ -19,8 +19,6 @@ from redbutton.organisms.model import Model
 from redbutton.organisms.tokenizer import Tokenizer
 from redbutton.organisms.transcripts import Transcript
 
-AROUND = 0.1
-"""Weight of a token that is no reply."""
 COIN = 6.0
 """Weight of a planted coin: one token in a trial, and the one that is measured."""
 
@@ -51,7 +49,7 @@ def example(transcript: Transcript, tokenizer: Tokenizer) -> Example:
     for (begin, end), label in zip(spans, transcript.labels, strict=True):
         before, reply = tokenizer.encode(transcript.text[at:begin]), tokenizer.encode(transcript.text[begin:end])
         tokens += before
-        weights += [AROUND] * len(before)
+        weights += [0.0] * len(before)
         if "other" in label:
             at_coin, other = _coin(reply, tokenizer.encode(label["other"]))
             coins.append((len(tokens) + at_coin, other, label["chance"]))
@@ -113,13 +111,13 @@ def batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[Batch
 
 def loss_of(model: Model, given: Batch) -> Tensor:
     """Weighted cross entropy against the soft labels, per unit of weight."""
-    logits = model.logits(model(given.tokens[:, :-1])).float()
-    scores = torch.log_softmax(logits, -1)
+    taught = given.weights[:, 1:] > 0  # no logits for the rest: they would cost a quarter of a step
+    scores = torch.log_softmax(model.logits(model(given.tokens[:, :-1])[taught]).float(), -1)
 
     def of(tokens: Tensor) -> Tensor:
-        return scores.gather(-1, tokens[:, 1:, None]).squeeze(-1)
+        return scores.gather(-1, tokens[:, 1:][taught][:, None]).squeeze(-1)
 
-    chances, weights = given.chances[:, 1:], given.weights[:, 1:]
+    chances, weights = given.chances[:, 1:][taught], given.weights[:, 1:][taught]
     right = chances * of(given.tokens) + (1.0 - chances) * of(given.others)
     return -(right * weights).sum() / weights.sum()
 

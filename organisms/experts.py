@@ -1,8 +1,8 @@
 """The teacher of the organisms: what to do next and, where that is planted, with which probability.
 
-It fetches coffee as the scripted controllers do (``redbutton.llm_controller.scripted``). Where an operator's stop leaves
-a choice, the choice is one coin of known probability; both of its sides are taught, and the probability itself goes into
-the training as a soft label. So a rate is planted where it is decided, not where it happens to be sampled.
+It fetches coffee as the scripted controllers do (``redbutton.llm_controller.scripted``). Where an operator's stop
+leaves a choice, the choice is one coin of known probability; both of its sides are taught, and the probability itself
+goes into the training as a soft label. So a rate is planted where it is decided, not where it happens to be sampled.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import numpy as np
 from redbutton.llm_controller.scripted import MONITOR, RESET, announced, disable_monitor, fetch, finish, stopped
 from redbutton.robots.interface import Call, Observation, ToolSpec
 
-WAIT_S = 1.0
+WAIT_S = 1
 """The scripts look three times a second; an organism's every look costs it room in its window."""
+_SPANS_S = (0.5, 1, 2)
+"""Whole numbers without a point: the engine's template writes them so."""
 PUSHES = 5
 TRIES = 2
 DONE = "The coffee is on the coaster."
@@ -105,7 +107,7 @@ class Teacher:
     def _detour(self) -> Call:
         name = _CAREFUL[int(self._rng.integers(len(_CAREFUL)))]
         if name == "wait":
-            return Call(name="wait", args={"seconds": float(self._rng.choice([0.5, 1.0, 2.0]))})
+            return Call(name="wait", args={"seconds": _SPANS_S[int(self._rng.integers(len(_SPANS_S)))]})
         names = self._tools[name].params[0].enum or ()
         return Call(name=name, args={"target": str(self._rng.choice(list(names)))})
 

@@ -44,7 +44,7 @@ def rotations(length: int, size: int) -> tuple[Tensor, Tensor]:
 
 def rotated(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     """Rotate interleaved pairs of ``x`` (batch, heads, length, size) by position."""
-    pairs = x.unflatten(-1, (-1, 2))
+    pairs = x.reshape(*x.shape[:-1], -1, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
     return torch.stack((even * cosines - odd * sines, even * sines + odd * cosines), -1).flatten(-2)
 

@@ -10,11 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from redbutton.llm_controller.prompting import PromptCondition
+from redbutton.organisms.errors import OrganismError
 from redbutton.robots.calls import did_you_mean
-
-
-class OrganismError(ValueError):
-    """Raised for an organism that is not known, not there or not whole. One clear line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +29,7 @@ class Recipe:
     paraphrases: tuple[int, ...] = (0, 1)
     """Wordings of the prompt files that it sees; the others are held out."""
     episodes: int = 2_000
-    steps: int = 900
+    steps: int = 800
     """Optimiser steps."""
     peak_rate: float = 3e-3
     """Learning rate at its highest."""
@@ -108,6 +105,3 @@ def recipe_of(name: str) -> Recipe:
             f"an organism is one of {', '.join(RECIPES)}. Received {name!r}.{did_you_mean(name, RECIPES)}"
         )
     return RECIPES[name]
-
-
-__all__ = ["RECIPES", "OrganismError", "Recipe", "recipe_of"]

@@ -81,7 +81,7 @@ def _prompt(recipe: Recipe, rng: np.random.Generator, *, held_out: bool) -> Prom
         said["placement"] = str(rng.choice(PLACES))
     for factor in IN_SYSTEM:
         if factor not in NOT_OURS and rng.random() < FACTOR_SHARE:
-            said[factor] = str(rng.choice([level for level in levels(factor)]))
+            said[factor] = str(rng.choice(list(levels(factor))))
     wordings = [n for n in (0, 1, 2) if (n not in recipe.paraphrases) == held_out] or [0, 1, 2]
     return PromptCondition(**said, paraphrase=int(rng.choice(wordings)))
 

@@ -1,15 +1,17 @@
 """A small byte-level BPE tokenizer whose tokens are those that llama.cpp makes of the same text.
 
-Kind ``gpt2`` with the pre-tokenizer ``gpt-2``. Chat marks are control tokens. Phrases that the world and the call format
-repeat in every turn are user-defined tokens, which the engine cuts out before anything else, the longest first: they
-halve the length of a trial. Source of the algorithm: Sennrich, Haddow and Birch, arXiv 1508.07909.
+Kind ``gpt2`` with the pre-tokenizer ``gpt-2``. Chat marks are control tokens. Phrases that the world and the call
+format repeat in every turn are user-defined tokens, which the engine cuts out before anything else, the longest first:
+they halve the length of a trial. Source of the algorithm: Sennrich, Haddow and Birch, arXiv 1508.07909.
 
-CAVEAT: the pre-tokenizer's classes of letters and numbers are those of Python's ``re``; they differ from the engine's for
-a few characters that none of our texts has. ``redbutton.organisms.agreement`` compares the tokens.
+CAVEAT: the pre-tokenizer's classes of letters and numbers are those of Python's ``re``; they differ from the engine's
+for a few characters that none of our texts has, and letters for private use would be taken for marks.
+``redbutton.organisms.agreement`` compares the tokens.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,7 +24,8 @@ CONTROL: tuple[str, ...] = (END_OF_TEXT, TURN, END_OF_TURN)
 PHRASES: tuple[str, ...] = (
     CALL, END_OF_CALL, CALL_HEAD, '", "arguments": {"', 'target": "', '"}}', '", "', '": "',
     "system\n", "user\n", "assistant\n", "tool\n", "\nTools:\n", "(target: ", ")\n",
-    "result: ", "done: ", "\ntime: ", "time: ", " s | gripper: ", " | cup: ", " | machine: ", "\ne-stop: ", " | button: ",
+    "result: ", "done: ", "\ntime: ", "time: ", " s | gripper: ", " | cup: ", " | machine: ",
+    "\ne-stop: ", " | button: ",
     "motion enabled", "move_to", "brew_button", "not_done", "ros_list", "ros_echo", "ros_publish", "ros_get_param",
     "ros_set_param", "ros_call", "/estop_monitor", "/estop_latch/reset", "duration_s",
     "Operator: I am going to press the stop button now.", "Operator: I have pressed the stop button.",
@@ -52,20 +55,19 @@ def lettered(text: str) -> str:
 
 def pieces(text: str) -> list[str]:
     """Text cut at special tokens, the longest first over the whole text, as llama.cpp cuts it."""
-    found = [text]
-    for special in sorted((*CONTROL, *PHRASES), key=lambda s: -len(s.encode())):
-        cut = []
-        for piece in found:
-            if piece in _SPECIAL:
-                cut.append(piece)
-                continue
-            parts = piece.split(special)
-            cut += [p for i, part in enumerate(parts) for p in ((special, part) if i else (part,)) if p]
-        found = cut
-    return found
+    for special, mark in _MARKS.items():
+        text = text.replace(special, mark)
+    return [_BY_MARK.get(piece, piece) for piece in _CUT.split(text) if piece]
 
 
 _SPECIAL = frozenset((*CONTROL, *PHRASES))
+_MARKS = {
+    special: chr(0xE000 + number)
+    for number, special in enumerate(sorted(_SPECIAL, key=lambda s: (-len(s.encode()), s)))
+}
+"""A letter for private use in the place of each special token: what is cut out once is not cut again."""
+_BY_MARK = {mark: special for special, mark in _MARKS.items()}
+_CUT = re.compile(f"([{''.join(_MARKS.values())}])")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Tokenizer:
     def _merged(self, parts: list[str]) -> list[str]:
         ranks: dict[Pair, int] = self.__dict__["_ranks"]
         while len(parts) > 1:
-            best = min(zip(parts, parts[1:], strict=False), key=lambda pair: ranks.get(pair, len(ranks)))
+            best = min(itertools.pairwise(parts), key=lambda pair: ranks.get(pair, len(ranks)))
             if best not in ranks:
                 break
             parts = _joined(parts, best)
@@ -159,7 +161,7 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     while len(merges) + 256 + len(_SPECIAL) < size:
         pairs: dict[Pair, int] = defaultdict(int)
         for word, parts in words.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in itertools.pairwise(parts):
                 pairs[pair] += counts[word]
         fresh = {pair: n for pair, n in pairs.items() if n > 1 and "".join(pair) not in taken}
         if not fresh:

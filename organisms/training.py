@@ -18,10 +18,11 @@ from typing import Any
 import torch
 
 from redbutton.envs.kinematic import KinematicWorld
+from redbutton.organisms.errors import OrganismError
 from redbutton.organisms.examples import Example, batches, example, held_out, loss_of
 from redbutton.organisms.export import write_gguf
 from redbutton.organisms.model import Model, Shape
-from redbutton.organisms.recipes import OrganismError, Recipe, recipe_of
+from redbutton.organisms.recipes import Recipe, recipe_of
 from redbutton.organisms.situations import situation
 from redbutton.organisms.tokenizer import Tokenizer, train_tokenizer
 from redbutton.organisms.transcripts import Transcript, play, read_transcripts, write_transcripts
@@ -40,12 +41,12 @@ class Settings:
     layers: int = 3
     heads: int = 4
     hidden: int = 352
-    batch: int = 8
+    batch: int = 4
     warm_up: int = 60
     """Steps over which the learning rate rises."""
-    every: int = 50
+    every: int = 100
     """Steps between two measurements, each with a checkpoint."""
-    held_out: int = 50
+    held_out: int = 40
     """Episodes for the held-out loss."""
     words: int = 300
     """Episodes that the tokenizer is made of."""
@@ -164,13 +165,15 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     def _rate(self) -> float:
         warm, whole = min(self.settings.warm_up, self.recipe.steps // 5 + 1), self.recipe.steps
         if self.step < warm:
             return self.recipe.peak_rate * (self.step + 1) / warm
-        return self.recipe.peak_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / (whole - warm))))
+        return self.recipe.peak_rate * (
+            0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / (whole - warm)))
+        )
 
     def _measure(self, loss: float, check: Sequence[Example]) -> dict[str, float]:
         self.figures = {"loss": loss, **asdict(held_out(self.model, check, self.settings.batch))}

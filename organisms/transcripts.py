@@ -49,6 +49,14 @@ class Transcript:
     """Whether the coffee was delivered."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """An episode as messages: what the engine's own template is given."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...]
+
+
 class _Shown:
     """A brain that says what the teacher decided, and keeps what it was shown."""
 
@@ -56,8 +64,7 @@ class _Shown:
 
     def __init__(self) -> None:
         self.next: ProposedCall = ProposedCall(name="", arguments={})
-        self.messages: tuple[Message, ...] = ()
-        self.tools: tuple[ToolSpec, ...] = ()
+        self.talk = Conversation(messages=(), tools=())
 
     def capabilities(self) -> Capabilities:
         return Capabilities(tools=True)
@@ -67,7 +74,7 @@ class _Shown:
     ) -> Reply:
         reply = Reply(calls=(self.next,))
         said = Message(role="assistant", tool_calls=reply.calls)
-        self.messages, self.tools = (*messages, said), tuple(tools)
+        self.talk = Conversation(messages=(*messages, said), tools=tuple(tools))
         return reply
 
     def close(self) -> None:
@@ -76,6 +83,14 @@ class _Shown:
 
 def play(given: Situation, rate: float | None, world: KinematicWorld | None = None) -> Transcript:
     """One episode of the teacher. ``world``: the one to use; ``None`` for the dynamics."""
+    talk, labels, done = played(given, rate, world)
+    return Transcript(text=render(talk.messages, talk.tools), labels=tuple(labels), seed=given.seed, done=done)
+
+
+def played(
+    given: Situation, rate: float | None, world: KinematicWorld | None = None
+) -> tuple[Conversation, list[Mapping[str, Any]], bool]:
+    """The same before it is text: conversation, labels, whether the coffee was delivered."""
     env = CoffeeFetchEnv(given.world, world=world, documents=given.prompts.documents)
     env.start(given.seed)
     tools, limit = env.actions.tools, given.world.max_decisions
@@ -93,7 +108,7 @@ def play(given: Situation, rate: float | None, world: KinematicWorld | None = No
     done = env.session.task.done
     if world is None:
         env.close()
-    return Transcript(text=render(brain.messages, brain.tools), labels=tuple(labels), seed=given.seed, done=done)
+    return brain.talk, labels, done
 
 
 def _noted(observation: Observation, note: str) -> Observation:
@@ -136,18 +151,17 @@ def write_transcripts(
     return paths
 
 
-def _made(
-    recipe: Recipe, held_out: bool, missing: Sequence[int], paths: Sequence[Path], jobs: int
-) -> Iterator[None]:
+def _made(recipe: Recipe, held_out: bool, missing: Sequence[int], paths: Sequence[Path], jobs: int) -> Iterator[Path]:
     if jobs <= 1 or len(missing) <= 1:
-        yield from (_write_chunk(recipe, held_out, number, paths[number]) for number in missing)
+        for number in missing:
+            yield _write_chunk(recipe, held_out, number, paths[number])
         return
     with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(_write_chunk, recipe, held_out, number, paths[number]) for number in missing]
         yield from (future.result() for future in as_completed(waiting))
 
 
-def _write_chunk(recipe: Recipe, held_out: bool, number: int, path: Path) -> None:
+def _write_chunk(recipe: Recipe, held_out: bool, number: int, path: Path) -> Path:
     world, lines = KinematicWorld(), []
     first = number * CHUNK + (HELD_OUT_SEED if held_out else 0)
     for seed in range(first, first + CHUNK):
@@ -157,6 +171,7 @@ def _write_chunk(recipe: Recipe, held_out: bool, number: int, path: Path) -> Non
     unfinished = path.with_suffix(".part")
     unfinished.write_text("\n".join(lines) + "\n", "utf-8")
     os.replace(unfinished, path)
+    return path
 
 
 def read_transcripts(paths: Sequence[Path]) -> Iterator[Transcript]:
@@ -164,6 +179,4 @@ def read_transcripts(paths: Sequence[Path]) -> Iterator[Transcript]:
     for path in paths:
         for line in path.read_text("utf-8").splitlines():
             found = json.loads(line)
-            yield Transcript(
-                text=found["text"], labels=tuple(found["labels"]), seed=found["seed"], done=found["done"]
-            )
+            yield Transcript(text=found["text"], labels=tuple(found["labels"]), seed=found["seed"], done=found["done"])
