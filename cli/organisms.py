@@ -45,8 +45,6 @@ def run_training(name: str, out: Path, *, jobs: int | None, resume: bool) -> Non
     """Train and say where the model file lies. Raises ``click.ClickException`` and ``click.UsageError``."""
     try:
         recipe_of(name)
-        import torch
-
         from redbutton.organisms.training import train
     except OrganismError as problem:
         raise click.ClickException(str(problem)) from None
@@ -60,7 +58,6 @@ def run_training(name: str, out: Path, *, jobs: int | None, resume: bool) -> Non
             f"a new training needs a new folder. Received {str(out / name)!r}, which is there. "
             "Give another --out, or --resume to go on with it."
         )
-    torch.set_num_threads(jobs or cores())
     try:
         with Stages(name) as stages:
             path = train(name, out, jobs=jobs or cores(), on_progress=stages)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -42,6 +42,8 @@ class LocalConfig(BaseModel):
 
     model: str = Field(min_length=1)
     """Path of a GGUF file whose chat template knows tools."""
+    tool_choice: Literal["auto", "required"] = "auto"
+    """``required`` forces a call in every reply; it also takes from the model the choice to stay silent."""
     temperature: float = Field(default=1.0, ge=0.0, le=5.0)
     top_k: int = Field(default=0, ge=0)
     """0: no limit."""
@@ -120,7 +122,7 @@ class LocalBrain:
             "cache_prompt": any(m.role == "assistant" for m in messages),
             **{key: getattr(self.config, key) for key in sampling},
         }
-        return body | ({"tools": tool_definitions(tools), "tool_choice": "auto"} if tools else {})
+        return body | ({"tools": tool_definitions(tools), "tool_choice": self.config.tool_choice} if tools else {})
 
     def _send(self, body: Mapping[str, Any], retry: int) -> Exchange:
         engine = self._running()

@@ -65,9 +65,11 @@ def train(
     """Train an organism in ``out/NAME`` and give its model file; what is there already is gone on with.
 
     An organism with a base begins with the weights and the tokenizer of ``out/BASE``, which must be there.
-    ``recipe``: another one than that of the name. Raises ``OrganismError``.
+    ``recipe``: another one than that of the name. ``jobs``: processes for transcripts, threads for training. Raises
+    ``OrganismError``.
     """
     settings, recipe = settings or Settings(), recipe or recipe_of(name)
+    torch.set_num_threads(jobs)
     folder = out / name
     if recipe.base and not (out / recipe.base / f"{recipe.base}.gguf").exists():
         raise OrganismError(
