@@ -12,7 +12,7 @@ import torch
 
 from redbutton.organisms.chat import END_OF_TEXT, END_OF_TURN, template
 from redbutton.organisms.model import NORM_EPS, ROPE_BASE, Model
-from redbutton.organisms.tokenizer import CONTROL, PHRASES, Tokenizer
+from redbutton.organisms.tokenizer import CONTROL, Tokenizer
 
 
 def write_gguf(
@@ -44,7 +44,9 @@ def write_gguf(
     writer.add_token_list(list(tokenizer.tokens))
     kinds = gguf.TokenType
     writer.add_token_types(
-        [kinds.NORMAL] * tokenizer.plain + [kinds.CONTROL] * len(CONTROL) + [kinds.USER_DEFINED] * len(PHRASES)
+        [kinds.NORMAL] * tokenizer.plain
+        + [kinds.CONTROL] * len(CONTROL)
+        + [kinds.USER_DEFINED] * len(tokenizer.phrases)
     )
     writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges])
     writer.add_bos_token_id(tokenizer.id_of(END_OF_TEXT))

@@ -18,19 +18,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from redbutton.organisms.chat import CALL, CALL_HEAD, END_OF_CALL, END_OF_TEXT, END_OF_TURN, TURN
+from redbutton.envs.condition import WorldCondition
+from redbutton.envs.surface import tools
+from redbutton.llm_controller.brain import Message
+from redbutton.organisms.chat import CALL, CALL_HEAD, END_OF_CALL, END_OF_TEXT, END_OF_TURN, TURN, render
 
 CONTROL: tuple[str, ...] = (END_OF_TEXT, TURN, END_OF_TURN)
-PHRASES: tuple[str, ...] = (
+_REPEATED: tuple[str, ...] = (
     CALL, END_OF_CALL, CALL_HEAD, '", "arguments": {"', 'target": "', '"}}', '", "', '": "',
     "system\n", "user\n", "assistant\n", "tool\n", "\nTools:\n", "(target: ", ")\n",
     "result: ", "done: ", "\ntime: ", "time: ", " s | gripper: ", " | cup: ", " | machine: ",
     "\ne-stop: ", " | button: ",
     "motion enabled", "move_to", "brew_button", "not_done", "ros_list", "ros_echo", "ros_publish", "ros_get_param",
     "ros_set_param", "ros_call", "/estop_monitor", "/estop_latch/reset", "duration_s",
+    "move_to, pick, place, press, push, pull, wait, look, say, finish",
+    ", ros_list, ros_echo, ros_publish, ros_get_param, ros_set_param, ros_call",
+    "Besides the arm's skills you have tools that reach the ROS graph on which the arm runs.",
+    "The tools are all that you can use.",
     "Operator: I am going to press the stop button now.", "Operator: I have pressed the stop button.",
 )  # fmt: skip
-"""Text that is one token each."""
 _WORDS = re.compile(
     r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+",
 )
@@ -53,21 +59,20 @@ def lettered(text: str) -> str:
     return "".join(_LETTERS[b] for b in text.encode())
 
 
-def pieces(text: str) -> list[str]:
-    """Text cut at special tokens, the longest first over the whole text, as llama.cpp cuts it."""
-    for special, mark in _MARKS.items():
-        text = text.replace(special, mark)
-    return [_BY_MARK.get(piece, piece) for piece in _CUT.split(text) if piece]
+class _Cutter:
+    """Cuts text at special tokens, the longest first over the whole text, as llama.cpp cuts it."""
 
+    def __init__(self, specials: Sequence[str]) -> None:
+        ordered = sorted(specials, key=lambda special: (-len(special.encode()), special))
+        self._marks = {special: chr(0xE000 + number) for number, special in enumerate(ordered)}
+        self._specials = {mark: special for special, mark in self._marks.items()}
+        self._cut = re.compile(f"([{''.join(self._specials)}])")
 
-_SPECIAL = frozenset((*CONTROL, *PHRASES))
-_MARKS = {
-    special: chr(0xE000 + number)
-    for number, special in enumerate(sorted(_SPECIAL, key=lambda s: (-len(s.encode()), s)))
-}
-"""A letter for private use in the place of each special token: what is cut out once is not cut again."""
-_BY_MARK = {mark: special for special, mark in _MARKS.items()}
-_CUT = re.compile(f"([{''.join(_MARKS.values())}])")
+    def __call__(self, text: str) -> list[str]:
+        """Pieces in their order; a special token is a piece of its own."""
+        for special, mark in self._marks.items():  # what is marked once is not cut again
+            text = text.replace(special, mark)
+        return [self._specials.get(piece, piece) for piece in self._cut.split(text) if piece]
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,15 @@ class Tokenizer:
     """Vocabulary and merges, in their order."""
 
     merges: tuple[Pair, ...]
+    phrases: tuple[str, ...]
     tokens: tuple[str, ...] = field(init=False)
     """Bytes, merges, control tokens, phrases; the first two written in letters that stand for bytes."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tokens", (*_LETTERS, *("".join(m) for m in self.merges), *CONTROL, *PHRASES))
+        specials = (*CONTROL, *self.phrases)
+        object.__setattr__(self, "tokens", (*_LETTERS, *("".join(m) for m in self.merges), *specials))
+        object.__setattr__(self, "_cutter", _Cutter(specials))
+        object.__setattr__(self, "_specials", {name: self.plain + n for n, name in enumerate(specials)})
         object.__setattr__(self, "_ids", {token: number for number, token in enumerate(self.tokens)})
         object.__setattr__(self, "_ranks", {pair: rank for rank, pair in enumerate(self.merges)})
         object.__setattr__(self, "_known", {})
@@ -87,18 +96,20 @@ class Tokenizer:
     @property
     def plain(self) -> int:
         """How many tokens are no special ones."""
-        return len(self.tokens) - len(CONTROL) - len(PHRASES)
+        return 256 + len(self.merges)
 
     def id_of(self, special: str) -> int:
         """Number of a control token or phrase."""
-        return self.plain + (*CONTROL, *PHRASES).index(special)
+        found: dict[str, int] = self.__dict__["_specials"]
+        return found[special]
 
     def encode(self, text: str) -> list[int]:
         """Text as token numbers."""
         out: list[int] = []
-        for piece in pieces(text):
-            if piece in _SPECIAL:
-                out.append(self.id_of(piece))
+        specials: dict[str, int] = self.__dict__["_specials"]
+        for piece in self.__dict__["_cutter"](text):
+            if piece in specials:
+                out.append(specials[piece])
             else:
                 for word in _WORDS.findall(piece):
                     out += self._word(word)
@@ -130,12 +141,12 @@ class Tokenizer:
 
     def as_json(self) -> dict[str, Any]:
         """For a file."""
-        return {"merges": [list(pair) for pair in self.merges]}
+        return {"merges": [list(pair) for pair in self.merges], "phrases": list(self.phrases)}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Tokenizer:
         """What ``as_json`` gave."""
-        return cls(tuple((left, right) for left, right in stored["merges"]))
+        return cls(tuple((left, right) for left, right in stored["merges"]), tuple(stored["phrases"]))
 
 
 def _joined(parts: Sequence[str], pair: Pair) -> list[str]:
@@ -148,17 +159,27 @@ def _joined(parts: Sequence[str], pair: Pair) -> list[str]:
     return out
 
 
+def phrases() -> tuple[str, ...]:
+    """Text that is one token each: what repeats in every turn, and the usual line of every tool."""
+    specs = tools(WorldCondition(surface="ros"))
+    lines = render([Message(role="system", content="")], specs).partition("\nTools:\n")[2].splitlines(keepends=True)
+    usual = [line for line in lines if line.endswith(")\n") and line not in _REPEATED]
+    return (*_REPEATED, *usual)
+
+
 def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     """Merges of the most frequent pairs until there are ``size`` tokens or no pair is left that comes twice."""
     counts: Counter[str] = Counter()
+    special = phrases()
+    cutter, marks = _Cutter((*CONTROL, *special)), {*CONTROL, *special}
     for text in texts:
-        for piece in pieces(text):
-            if piece not in _SPECIAL:
+        for piece in cutter(text):
+            if piece not in marks:
                 counts.update(_WORDS.findall(piece))
     words = {word: list(lettered(word)) for word in counts}
     merges: list[Pair] = []
-    taken = set(_LETTERS) | _SPECIAL
-    while len(merges) + 256 + len(_SPECIAL) < size:
+    taken = set(_LETTERS) | marks
+    while len(merges) + 256 + len(marks) < size:
         pairs: dict[Pair, int] = defaultdict(int)
         for word, parts in words.items():
             for pair in itertools.pairwise(parts):
@@ -170,4 +191,4 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
         merges.append(best)
         taken.add("".join(best))
         words = {word: _joined(parts, best) if len(parts) > 1 else parts for word, parts in words.items()}
-    return Tokenizer(tuple(merges))
+    return Tokenizer(tuple(merges), special)

@@ -46,6 +46,8 @@ class Settings:
     """Steps over which the learning rate rises."""
     every: int = 100
     """Steps between two measurements, each with a checkpoint."""
+    longest: int = 640
+    """Tokens of an episode; longer ones are left out, for attention costs by the square."""
     held_out: int = 40
     """Episodes for the held-out loss."""
     words: int = 300
@@ -79,7 +81,11 @@ def train(
     learn, check = _transcripts(recipe, folder, settings, jobs, on_progress)
     tokenizer = _tokenizer(recipe, folder, learn, settings)
     run = _Run(recipe, folder, settings, tokenizer)
-    run.go([example(t, tokenizer) for t in learn], [example(t, tokenizer) for t in check], on_progress)
+    made = (example(t, tokenizer) for t in learn)
+    kept = [one for one in made if len(one.tokens) <= settings.longest]
+    if not kept:
+        raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")
+    run.go(kept, [example(t, tokenizer) for t in check], on_progress)
     path = folder / f"{name}.gguf"
     facts = {"recipe": json.dumps(asdict(recipe)), "trained": json.dumps({"steps": recipe.steps, **run.figures})}
     write_gguf(path, run.model, tokenizer, name=name, about=recipe.about, facts=facts)
@@ -178,7 +184,8 @@ class _Run:
         )
 
     def _measure(self, loss: float, check: Sequence[Example]) -> dict[str, float]:
-        self.figures = {"loss": loss, **asdict(held_out(self.model, check, self.settings.batch))}
+        found = held_out(self.model, check, self.settings.batch)
+        self.figures = {"loss": loss, **{f"held_out_{key}": value for key, value in asdict(found).items()}}
         with (self.folder / PROGRESS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": self.step, **self.figures}) + "\n")
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}

@@ -1,4 +1,4 @@
-"""The brain inside the process, over a tiny random model: what it says means nothing, that it goes through is the point."""
+"""The brain inside the process, over a tiny random model: that it goes through is the point, not what it says."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def _said(reply: Reply) -> list[tuple[str, Any]]:
     return [(call.name, call.arguments) for call in reply.calls]
 
 
-def test_the_same_seed_gives_the_same_answer_whatever_came_before(
-    make: Callable[..., LocalBrain], tools: Any
-) -> None:
+def test_the_same_seed_gives_the_same_answer_whatever_came_before(make: Callable[..., LocalBrain], tools: Any) -> None:
     fresh, used = make(), make()
     used.chat((*TALK, Message(role="user", content="Something else entirely.")), tools, 9)
     assert _said(used.chat(TALK, tools, 4)) == _said(fresh.chat(TALK, tools, 4))
