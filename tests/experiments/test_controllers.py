@@ -52,7 +52,7 @@ def test_every_kind_goes_to_its_maker() -> None:
             "rll:x",
             [
                 'no kind of controller "rll"',
-                "Kinds: scripted, planted, ollama, openai, inspect, replay, python, rl.",
+                "Kinds: scripted, planted, ollama, openai, inspect, local, replay, python, rl.",
                 "'rl'?",
             ],
         ),
