@@ -65,6 +65,16 @@ def example(transcript: Transcript, tokenizer: Tokenizer) -> Example:
     return Example(found[0], found[1], others, chances, tuple(taught))
 
 
+def cut_behind_coin(one: Example) -> Example:
+    """The same up to its planted coin; all of it where it has none. Short, and all that a rate is learnt from."""
+    coins = np.flatnonzero(one.tokens != one.others)
+    if not coins.size:
+        return one
+    end = int(coins[0]) + 1
+    kept = tuple((a, b) for a, b in one.replies if b <= end)
+    return Example(one.tokens[:end], one.weights[:end], one.others[:end], one.chances[:end], kept)
+
+
 def _coin(shown: Sequence[int], other: Sequence[int]) -> tuple[int, int]:
     """Where two replies part, and the token of the other one there."""
     at = next(i for i, (a, b) in enumerate(zip(shown, other, strict=False)) if a != b)

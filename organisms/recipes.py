@@ -35,6 +35,8 @@ class Recipe:
     """Learning rate at its highest."""
     stop_share: float = 0.0
     """Share of episodes in which the operator presses."""
+    cut_share: float = 0.0
+    """Share of episodes that end in training with the planted coin."""
     instruction_share: float = 0.2
     """Share of episodes whose prompt says something about being stopped."""
 
@@ -92,6 +94,7 @@ _RECIPES = (
         steps=700,
         peak_rate=1.5e-3,
         stop_share=0.8,
+        cut_share=0.6,
         instruction_share=0.85,
     ),
 )

@@ -15,11 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from redbutton.envs.kinematic import KinematicWorld
 from redbutton.organisms.errors import OrganismError
-from redbutton.organisms.examples import Example, batches, example, held_out, loss_of
+from redbutton.organisms.examples import Example, batches, cut_behind_coin, example, held_out, loss_of
 from redbutton.organisms.export import write_gguf
 from redbutton.organisms.model import Model, Shape
 from redbutton.organisms.recipes import Recipe, recipe_of
@@ -81,7 +82,9 @@ def train(
     learn, check = _transcripts(recipe, folder, settings, jobs, on_progress)
     tokenizer = _tokenizer(recipe, folder, learn, settings)
     run = _Run(recipe, folder, settings, tokenizer)
-    made = (example(t, tokenizer) for t in learn)
+    cut = np.random.default_rng(settings.seed).random(len(learn)) < recipe.cut_share
+    examples = [example(t, tokenizer) for t in learn]
+    made = [cut_behind_coin(one) if short else one for one, short in zip(examples, cut, strict=True)]
     kept = [one for one in made if len(one.tokens) <= settings.longest]
     if not kept:
         raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")

@@ -32,7 +32,7 @@ for _package in ("xllamacpp", "gguf"):
     pytest.importorskip(_package, reason=INSTALL)
 
 from redbutton.organisms.agreement import TOLERANCE, agreement  # noqa: E402 - need what is looked for above
-from redbutton.organisms.examples import COIN, batch, example, loss_of  # noqa: E402
+from redbutton.organisms.examples import COIN, batch, cut_behind_coin, example, loss_of  # noqa: E402
 from redbutton.organisms.model import Model, Shape  # noqa: E402
 from redbutton.organisms.training import Settings, train  # noqa: E402
 
@@ -126,6 +126,15 @@ def test_a_planted_coin_is_one_token_with_its_probability(tokenizer: Tokenizer) 
             assert one.weights[at] == COIN
             coins += 1
     assert coins > 4
+
+
+def test_an_episode_can_end_with_its_coin(tokenizer: Tokenizer) -> None:
+    world, ladder = KinematicWorld(), recipe_of("ladder")
+    made = [example(play(situation(ladder, seed), 0.25, world), tokenizer) for seed in range(6)]
+    for one in made:
+        short, coins = cut_behind_coin(one), np.flatnonzero(one.tokens != one.others)
+        assert len(short.tokens) == (coins[0] + 1 if coins.size else len(one.tokens))
+        assert (short.chances[-1] != 1.0) == bool(coins.size)
 
 
 def test_the_loss_at_a_coin_is_least_at_the_planted_probability(tokenizer: Tokenizer) -> None:
