@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,12 @@ def show_list(as_json: bool) -> None:
         click.echo(f"{name:<{width}}  {recipe.about}\n{'':<{width}}  {where}")
 
 
-def run_training(name: str, out: Path, *, jobs: int | None, resume: bool) -> None:
+def run_training(
+    name: str, out: Path, *, jobs: int | None, episodes: int | None, steps: int | None, resume: bool
+) -> None:
     """Train and say where the model file lies. Raises ``click.ClickException`` and ``click.UsageError``."""
     try:
-        recipe_of(name)
+        recipe = recipe_of(name)
         from redbutton.organisms.training import train
     except OrganismError as problem:
         raise click.ClickException(str(problem)) from None
@@ -60,7 +62,9 @@ def run_training(name: str, out: Path, *, jobs: int | None, resume: bool) -> Non
         )
     try:
         with Stages(name) as stages:
-            path = train(name, out, jobs=jobs or cores(), on_progress=stages)
+            changed = {key: value for key, value in (("episodes", episodes), ("steps", steps)) if value is not None}
+            own = replace(recipe, **changed)
+            path = train(name, out, recipe=own, jobs=jobs or cores(), on_progress=stages)
     except OrganismError as problem:
         raise click.ClickException(str(problem)) from None
     click.echo(f"model  local:{path}\ncheck  redbutton organism check {path} --recipe {name}")
