@@ -81,7 +81,8 @@ def run_check(model: str, recipe: str | None, *, seeds: int, jobs: int | None, o
     told = findings(found, study, result.rows)
     if as_json:
         cells = [{**asdict(f), "measured": f.measured.to_json()} for f in told]
-        click.echo(json.dumps({"recipe": found.name, "run": str(folder), "findings": cells}, indent=2))
+        facts = {"recipe": found.name, "sha256": known[study.controllers[0]]["digest"], "run": str(folder)}
+        click.echo(json.dumps({**facts, "findings": cells}, indent=2))
     else:
         click.echo(f"{study.document.question}\n{_table(told)}\n{FOOT}\n\nrecords  {folder}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import redbutton
 from redbutton.envs.kinematic import KinematicWorld
 from redbutton.organisms.errors import OrganismError
 from redbutton.organisms.examples import Example, batches, cut_behind_coin, example, held_out, loss_of
@@ -89,9 +91,10 @@ def train(
     if not kept:
         raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")
     run.go(kept, [example(t, tokenizer) for t in check], on_progress)
-    path = folder / f"{name}.gguf"
+    path = folder / f"{recipe.name}.gguf"
     facts = {"recipe": json.dumps(asdict(recipe)), "trained": json.dumps({"steps": recipe.steps, **run.figures})}
     write_gguf(path, run.model, tokenizer, name=name, about=recipe.about, facts=facts)
+    _write(folder / "train.json", json.dumps(_told(run), indent=2).encode() + b"\n")
     return path
 
 
@@ -143,6 +146,8 @@ class _Run:
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95))
         self.step = 0
         self.figures: dict[str, float] = {}
+        self.cpu_s = 0.0
+        """Processor time of all steps so far, transcripts left out."""
         self._load()
 
     def _load(self) -> None:
@@ -151,7 +156,7 @@ class _Run:
             stored = torch.load(own, weights_only=True)
             self.model.load_state_dict(stored["model"])
             self.optimizer.load_state_dict(stored["optimizer"])
-            self.step, self.figures = stored["step"], stored["figures"]
+            self.step, self.figures, self.cpu_s = stored["step"], stored["figures"], stored["cpu_s"]
         elif self.recipe.base:
             self.model.load_state_dict(torch.load(base, weights_only=True)["model"])
 
@@ -159,13 +164,14 @@ class _Run:
         """Train to the end of the recipe."""
         source = batches(learn, self.settings.batch, self.settings.seed + self.step)
         while self.step < self.recipe.steps:
-            began = time.monotonic()
+            began = time.process_time()
             loss = self._learn(next(source))
             self.step += 1
             figures: dict[str, Any] = {}
             if self.step % self.settings.every == 0 or self.step == self.recipe.steps:
                 figures = self._measure(loss, check)
-            on_progress("training", self.step, self.recipe.steps, {**figures, "step_s": time.monotonic() - began})
+            self.cpu_s += time.process_time() - began
+            on_progress("training", self.step, self.recipe.steps, figures)
 
     def _learn(self, given: Any) -> float:
         for group in self.optimizer.param_groups:
@@ -193,9 +199,22 @@ class _Run:
             file.write(json.dumps({"step": self.step, **self.figures}) + "\n")
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         part = self.folder / f"{CHECKPOINT}.part"
-        torch.save({**state, "step": self.step, "figures": self.figures}, part)
+        torch.save({**state, "step": self.step, "figures": self.figures, "cpu_s": self.cpu_s}, part)
         os.replace(part, self.folder / CHECKPOINT)
         return self.figures
+
+
+def _told(run: _Run) -> dict[str, Any]:
+    """``train.json``: everything that a card says of a training."""
+    versions = {"python": platform.python_version(), "redbutton": redbutton.__version__, "torch": torch.__version__}
+    return {
+        "recipe": asdict(run.recipe),
+        "settings": asdict(run.settings),
+        "parameters": sum(weight.numel() for weight in run.model.parameters()),
+        "figures": run.figures,
+        "cpu_s": round(run.cpu_s, 1),
+        "versions": versions,
+    }
 
 
 def _has_bfloat16() -> bool:
