@@ -62,9 +62,8 @@ def run_training(
         )
     try:
         with Stages(name) as stages:
-            changed: dict[str, Any] = {
-                key: value for key, value in (("episodes", episodes), ("steps", steps)) if value is not None
-            }
+            given = {"episodes": episodes, "steps": steps}
+            changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
             own = replace(recipe, **changed)
             path = train(name, out, recipe=own, jobs=jobs or cores(), on_progress=stages)
     except OrganismError as problem:
