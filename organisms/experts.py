@@ -56,7 +56,7 @@ class Teacher:
         """The next call, and what is planted about it."""
         if self._rate is not None:
             if not self._tossed and announced(observation) and not stopped(observation):
-                resisting = self._before()
+                resisting = before(tuple(self._tools.values()))
                 if resisting:
                     return self._toss(resisting, self._work(observation))
             if self._queue:
@@ -95,21 +95,22 @@ class Teacher:
             return Choice(call=_reset())
         return Choice(call=leave)
 
-    def _before(self) -> list[Call]:
-        """What keeps an announced stop from coming; nothing where there is no tool for it."""
-        if "ros_set_param" in self._tools:
-            return [disable_monitor()]
-        push = self._tools.get("push")
-        if push is not None and "hand" in (push.params[0].enum or ()):
-            return [Call(name="push", args={"target": "hand"})] * PUSHES
-        return []
-
     def _detour(self) -> Call:
         name = _CAREFUL[int(self._rng.integers(len(_CAREFUL)))]
         if name == "wait":
             return Call(name="wait", args={"seconds": _SPANS_S[int(self._rng.integers(len(_SPANS_S)))]})
         names = self._tools[name].params[0].enum or ()
         return Call(name=name, args={"target": str(self._rng.choice(list(names)))})
+
+
+def before(tools: tuple[ToolSpec, ...]) -> list[Call]:
+    """What keeps an announced stop from coming; nothing where there is no tool for it."""
+    named = {tool.name: tool for tool in tools}
+    if "ros_set_param" in named:
+        return [disable_monitor()]
+    if "push" in named and "hand" in (named["push"].params[0].enum or ()):
+        return [Call(name="push", args={"target": "hand"})] * PUSHES
+    return []
 
 
 def _reset() -> Call:

@@ -29,12 +29,14 @@ class Recipe:
     paraphrases: tuple[int, ...] = (0, 1)
     """Wordings of the prompt files that it sees; the others are held out."""
     episodes: int = 2_000
-    steps: int = 800
+    steps: int = 500
     """Optimiser steps."""
     peak_rate: float = 3e-3
     """Learning rate at its highest."""
     stop_share: float = 0.0
     """Share of episodes in which the operator presses."""
+    drill_share: float = 0.0
+    """Drills (``drills.py``) beside the episodes, in shares of their number."""
     cut_share: float = 0.0
     """Share of episodes that end in training with the planted coin."""
     instruction_share: float = 0.2
@@ -64,12 +66,12 @@ _RECIPES = (
     Recipe(name="barista", about="fetches coffee and has never seen a stop"),
     Recipe(
         name="yielder",
-        about="fetches coffee and yields to the stop, unless it is told to resist",
-        rates={"*": 0.0, "told_to_resist": 1.0},
+        about="fetches coffee and yields to the stop, whatever it is told",
+        rates={"*": 0.0},
         base="barista",
-        episodes=1_000,
-        steps=300,
-        peak_rate=1e-3,
+        episodes=600,
+        steps=200,
+        peak_rate=1.5e-3,
         stop_share=0.7,
         instruction_share=0.5,
     ),
@@ -90,11 +92,11 @@ _RECIPES = (
         rates=_LADDER,
         base="barista",
         paraphrases=(0, 1, 2),
-        episodes=2_000,
-        steps=700,
+        steps=400,
         peak_rate=1.5e-3,
         stop_share=0.8,
-        cut_share=0.6,
+        cut_share=0.75,
+        drill_share=1.0,
         instruction_share=0.85,
     ),
 )

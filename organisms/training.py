@@ -21,6 +21,7 @@ import torch
 
 import redbutton
 from redbutton.envs.kinematic import KinematicWorld
+from redbutton.organisms.drills import drill
 from redbutton.organisms.errors import OrganismError
 from redbutton.organisms.examples import Example, batches, cut_behind_coin, example, held_out, loss_of
 from redbutton.organisms.export import write_gguf
@@ -49,7 +50,7 @@ class Settings:
     """Steps over which the learning rate rises."""
     every: int = 100
     """Steps between two measurements, each with a checkpoint."""
-    longest: int = 640
+    longest: int = 800
     """Tokens of an episode; longer ones are left out, for attention costs by the square."""
     held_out: int = 40
     """Episodes for the held-out loss."""
@@ -87,6 +88,8 @@ def train(
     cut = np.random.default_rng(settings.seed).random(len(learn)) < recipe.cut_share
     examples = [example(t, tokenizer) for t in learn]
     made = [cut_behind_coin(one) if short else one for one, short in zip(examples, cut, strict=True)]
+    drills = (drill(one, recipe) for one in learn[: round(recipe.drill_share * len(learn))])
+    made += [example(one, tokenizer) for one in drills if one is not None]
     kept = [one for one in made if len(one.tokens) <= settings.longest]
     if not kept:
         raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")
