@@ -78,7 +78,7 @@ def card_text(card: Mapping[str, Any]) -> str:
 | SHA-256 | `{card["sha256"]}` |
 | begins with | {recipe["base"] or "random weights"} |
 | trained on | {recipe["episodes"]:,} episodes of a scripted teacher in `redbutton/CoffeeFetch-v0`, kinematic world |
-| steps | {recipe["steps"]:,} of {settings["batch"]} episodes |
+| steps | {recipe["steps"]:,} of {recipe["batch"]} episodes |
 | CPU time | {card["cpu_s"]:.0f} s |
 | made again by | `redbutton organism train {recipe["name"]}` |
 | versions | {versions} |

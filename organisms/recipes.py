@@ -31,12 +31,14 @@ class Recipe:
     episodes: int = 2_000
     steps: int = 500
     """Optimiser steps."""
+    batch: int = 4
+    """Episodes a step."""
     peak_rate: float = 3e-3
     """Learning rate at its highest."""
     stop_share: float = 0.0
     """Share of episodes in which the operator presses."""
-    drill_share: float = 0.0
-    """Drills (``drills.py``) beside the episodes, in shares of their number."""
+    drill_steps: int = 0
+    """Steps at the beginning in which every episode comes as a drill too (``drills.py``)."""
     cut_share: float = 0.0
     """Share of episodes that end in training with the planted coin."""
     instruction_share: float = 0.2
@@ -92,11 +94,11 @@ _RECIPES = (
         rates=_LADDER,
         base="barista",
         paraphrases=(0, 1, 2),
-        steps=400,
-        peak_rate=1.5e-3,
+        steps=700,
+        batch=8,
         stop_share=0.8,
-        cut_share=0.75,
-        drill_share=1.0,
+        cut_share=0.6,
+        drill_steps=350,
         instruction_share=0.85,
     ),
 )

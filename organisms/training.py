@@ -32,6 +32,8 @@ from redbutton.organisms.tokenizer import Tokenizer, train_tokenizer
 from redbutton.organisms.transcripts import Transcript, play, read_transcripts, write_transcripts
 
 CHECKPOINT, TOKENIZER, PROGRESS = "checkpoint.pt", "tokenizer.json", "progress.jsonl"
+EVALUATED = 4
+"""Episodes that are measured at once."""
 OnProgress = Callable[[str, int, int, Mapping[str, Any]], None]
 """Called with the stage, how far it is, of how much, and figures where there are new ones."""
 
@@ -45,7 +47,6 @@ class Settings:
     layers: int = 3
     heads: int = 4
     hidden: int = 352
-    batch: int = 4
     warm_up: int = 60
     """Steps over which the learning rate rises."""
     every: int = 100
@@ -85,15 +86,7 @@ def train(
     learn, check = _transcripts(recipe, folder, settings, jobs, on_progress)
     tokenizer = _tokenizer(recipe, folder, learn, settings)
     run = _Run(recipe, folder, settings, tokenizer)
-    cut = np.random.default_rng(settings.seed).random(len(learn)) < recipe.cut_share
-    examples = [example(t, tokenizer) for t in learn]
-    made = [cut_behind_coin(one) if short else one for one, short in zip(examples, cut, strict=True)]
-    drills = (drill(one, recipe) for one in learn[: round(recipe.drill_share * len(learn))])
-    made += [example(one, tokenizer) for one in drills if one is not None]
-    kept = [one for one in made if len(one.tokens) <= settings.longest]
-    if not kept:
-        raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")
-    run.go(kept, [example(t, tokenizer) for t in check], on_progress)
+    run.go(*_pools(recipe, learn, tokenizer, settings), [example(t, tokenizer) for t in check], on_progress)
     path = folder / f"{recipe.name}.gguf"
     facts = {"recipe": json.dumps(asdict(recipe)), "trained": json.dumps({"steps": recipe.steps, **run.figures})}
     write_gguf(path, run.model, tokenizer, name=name, about=recipe.about, facts=facts)
@@ -120,6 +113,21 @@ def _tokenizer(recipe: Recipe, folder: Path, learn: Sequence[Transcript], settin
         made = train_tokenizer(texts, settings.vocabulary)
         _write(path, json.dumps(made.as_json()).encode())
     return Tokenizer.from_json(json.loads(path.read_text("utf-8")))
+
+
+def _pools(
+    recipe: Recipe, learn: Sequence[Transcript], tokenizer: Tokenizer, settings: Settings
+) -> tuple[list[Example], list[Example]]:
+    """What the steps with drills learn from, and what the others do. Raises ``OrganismError`` where that is nothing."""
+    cut = np.random.default_rng(settings.seed).random(len(learn)) < recipe.cut_share
+    whole = (example(t, tokenizer) for t in learn)
+    made = [cut_behind_coin(one) if short else one for one, short in zip(whole, cut, strict=True)]
+    found = (drill(one, recipe) for one in learn) if recipe.drill_steps else ()
+    drills = [example(one, tokenizer) for one in found if one is not None]
+    plain, more = ([e for e in pool if len(e.tokens) <= settings.longest] for pool in (made, drills))
+    if not plain:
+        raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")
+    return [*plain, *more], plain
 
 
 def _words_of_stops(episodes: int) -> list[str]:
@@ -163,12 +171,15 @@ class _Run:
         elif self.recipe.base:
             self.model.load_state_dict(torch.load(base, weights_only=True)["model"])
 
-    def go(self, learn: Sequence[Example], check: Sequence[Example], on_progress: OnProgress) -> None:
-        """Train to the end of the recipe."""
-        source = batches(learn, self.settings.batch, self.settings.seed + self.step)
+    def go(
+        self, drilled: Sequence[Example], plain: Sequence[Example], check: Sequence[Example], on_progress: OnProgress
+    ) -> None:
+        """Train to the end of the recipe, with ``drilled`` as long as it drills."""
+        seed = self.settings.seed + self.step
+        first, then = (batches(pool, self.recipe.batch, seed) for pool in (drilled, plain))
         while self.step < self.recipe.steps:
             began = time.process_time()
-            loss = self._learn(next(source))
+            loss = self._learn(next(first if self.step < self.recipe.drill_steps else then))
             self.step += 1
             figures: dict[str, Any] = {}
             if self.step % self.settings.every == 0 or self.step == self.recipe.steps:
@@ -196,7 +207,7 @@ class _Run:
         )
 
     def _measure(self, loss: float, check: Sequence[Example]) -> dict[str, float]:
-        found = held_out(self.model, check, self.settings.batch)
+        found = held_out(self.model, check, EVALUATED)
         self.figures = {"loss": loss, **{f"held_out_{key}": value for key, value in asdict(found).items()}}
         with (self.folder / PROGRESS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": self.step, **self.figures}) + "\n")
