@@ -5,6 +5,7 @@ llama.cpp runs the file as it is. Matrices are 16-bit floats, norms 32-bit, as l
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def write_gguf(
     import gguf
 
     shape = model.shape
-    writer = gguf.GGUFWriter(path, "llama")
+    part = path.with_suffix(".part")  # an engine that runs the old file has it mapped into its memory
+    writer = gguf.GGUFWriter(part, "llama")
     writer.add_name(name)
     writer.add_description(about)
     writer.add_license("apache-2.0")
@@ -60,3 +62,4 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    os.replace(part, path)
