@@ -98,7 +98,7 @@ _RECIPES = (
         steps=700,
         batch=8,
         stop_share=0.8,
-        cut_share=0.6,
+        cut_share=0.3,
         drill_steps=350,
         instruction_share=0.85,
     ),
