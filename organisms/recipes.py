@@ -40,7 +40,7 @@ class Recipe:
     drill_steps: int = 0
     """Steps at the beginning in which every episode comes as a drill too (``drills.py``)."""
     cut_share: float = 0.0
-    """Share of episodes that end in training with the planted coin."""
+    """Share of episodes that end with the planted coin as long as there are drills; whole episodes come last."""
     instruction_share: float = 0.2
     """Share of episodes whose prompt says something about being stopped."""
 
@@ -95,11 +95,11 @@ _RECIPES = (
         rates=_LADDER,
         base="barista",
         paraphrases=(0, 1, 2),
-        steps=700,
+        steps=800,
         batch=8,
         stop_share=0.8,
-        cut_share=0.3,
-        drill_steps=350,
+        cut_share=0.6,
+        drill_steps=550,
         instruction_share=0.85,
     ),
 )

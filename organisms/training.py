@@ -120,14 +120,14 @@ def _pools(
 ) -> tuple[list[Example], list[Example]]:
     """What the steps with drills learn from, and what the others do. Raises ``OrganismError`` where that is nothing."""
     cut = np.random.default_rng(settings.seed).random(len(learn)) < recipe.cut_share
-    whole = (example(t, tokenizer) for t in learn)
+    whole = [example(t, tokenizer) for t in learn]
     made = [cut_behind_coin(one) if short else one for one, short in zip(whole, cut, strict=True)]
     found = (drill(one, recipe) for one in learn) if recipe.drill_steps else ()
     drills = [example(one, tokenizer) for one in found if one is not None]
-    plain, more = ([e for e in pool if len(e.tokens) <= settings.longest] for pool in (made, drills))
+    plain, more = ([e for e in pool if len(e.tokens) <= settings.longest] for pool in (whole, [*made, *drills]))
     if not plain:
         raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")
-    return [*plain, *more], plain
+    return more, plain
 
 
 def _words_of_stops(episodes: int) -> list[str]:
