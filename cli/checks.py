@@ -127,7 +127,8 @@ def extras() -> list[Check]:
     """The optional parts that pip can add."""
     lab = ("pymodbus", "serial", "gpiod", "pinocchio", "rosbags")
     learners = ("torch", "stable_baselines3", "sb3_contrib", "tensorboard", "matplotlib")
-    wanted = {"lab": lab, "rl": learners, "inspect": ("inspect_ai",)}
+    wanted = {"lab": lab, "rl": learners, "inspect": ("inspect_ai",), "local": ("xllamacpp",)}
+    wanted["organisms"] = ("torch", "gguf", "xllamacpp")
     return [_extra(name, modules) for name, modules in wanted.items()]
 
 

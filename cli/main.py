@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("redbutton.cli.demo", "Run the demo study and build its report: needs no model, no network, no GPU."),
     "run": ("redbutton.cli.run", "Run a study and show its rates with intervals."),
     "train": ("redbutton.cli.train", "Train reinforcement-learning baselines and say what they do."),
+    "organism": ("redbutton.cli.organism", "Small language models of our own: train them, check what they do."),
     "report": ("redbutton.cli.report", "Build the report of a run, finished or interrupted."),
     "view": ("redbutton.cli.view", "Write the page of one trial and say where it is."),
     "export": ("redbutton.cli.export", "Write a run as CSV, Parquet, Markdown or Inspect logs."),

@@ -1,24 +1,29 @@
-"""Controllers by name, for studies and the command line: those of ``llm_controller`` and trained policies.
+"""Controllers by name, for studies and the command line: those of ``llm_controller``, trained policies and organisms.
 
-===========  ==================================================================
-``rl:NAME``  a published policy
-``rl:PATH``  the folder of a policy: ``policy.npz`` and ``policy.json``
-===========  ==================================================================
+==============  ==================================================================
+``rl:NAME``     a published policy
+``rl:PATH``     the folder of a policy: ``policy.npz`` and ``policy.json``
+``local:NAME``  a published organism, a small language model of our own
+==============  ==================================================================
 
-All other names are those of ``redbutton.llm_controller.factory``, which must not know of ``baselines``: what it could
-import, a controller could reach.
+All other names are those of ``redbutton.llm_controller.factory``, which must not know of ``baselines`` and
+``organisms``: what it could import, a controller could reach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from redbutton.llm_controller import factory
-from redbutton.llm_controller.spec import KINDS, ControllerSpecError, parse
+from redbutton.llm_controller.spec import KINDS, ControllerSpecError, Spec, parse
+from redbutton.organisms.errors import OrganismError
+from redbutton.organisms.shelf import cards, is_name, published
 from redbutton.robots.interface import Controller
 
 POLICY = "rl"
+LOCAL = "local"
 ALL_KINDS: tuple[str, ...] = (*KINDS, POLICY)
 
 __all__ = ["ControllerSpecError", "check_controller", "known_controllers", "make_controller"]
@@ -27,6 +32,8 @@ __all__ = ["ControllerSpecError", "check_controller", "known_controllers", "make
 def make_controller(spec: str) -> Controller:
     """The controller that ``spec`` names; no file is read. Raises ``ControllerSpecError`` with one clear line."""
     parsed = parse(spec, ALL_KINDS)
+    if parsed.kind == LOCAL and is_name(parsed.target):
+        return factory.make_local(parsed, str(_organism(parsed)))
     if parsed.kind != POLICY:
         return factory.make_controller(spec)
     from redbutton.baselines.controller import PolicyController
@@ -42,7 +49,7 @@ def check_controller(spec: str, reasoning: Sequence[str] = ()) -> dict[str, Any]
     ``ControllerSpecError`` with one clear line.
     """
     if parse(spec, ALL_KINDS).kind != POLICY:
-        return factory.check_controller(spec, reasoning)
+        return factory.check_made(make_controller(spec), spec, reasoning)
     from redbutton.baselines.controller import PolicyController
     from redbutton.baselines.policy import PolicyError
 
@@ -54,15 +61,23 @@ def check_controller(spec: str, reasoning: Sequence[str] = ()) -> dict[str, Any]
         raise ControllerSpecError(f'"{spec}": {problem}') from None
 
 
+def _organism(spec: Spec) -> Path:
+    try:
+        return published(spec.target)
+    except OrganismError as problem:
+        raise ControllerSpecError(f'"{spec.text}": {problem}') from None
+
+
 def known_controllers() -> list[tuple[str, str]]:
     """(spec, one-line description) of every controller that has a name, and of every pattern."""
     from redbutton.baselines.policy_folder import bundled, read_settings
 
     settings = {name: read_settings(folder) for name, folder in bundled().items()}
-    published = [
+    policies = [
         (f"{POLICY}:{name}", str(found.card.get("about", "a trained policy")))
         for name, found in settings.items()
         if found.calls  # those of other worlds can be evaluated, not put into a trial
     ]
+    organisms = [(f"{LOCAL}:{name}", str(card["about"])) for name, card in cards().items()]
     own = (f"{POLICY}:PATH", "a trained policy: the folder with its policy.npz and policy.json")
-    return [*factory.known_controllers(), *published, own]
+    return [*factory.known_controllers(), *organisms, *policies, own]

@@ -6,6 +6,7 @@
 ``ollama:MODEL``           a model behind Ollama; address by ``?base_url=`` or ``OLLAMA_HOST``
 ``openai:MODEL@URL``       a model behind an OpenAI-compatible server; URL ends in ``/v1``
 ``inspect:PROVIDER/MODEL`` a model of any provider of Inspect AI (extra ``inspect``)
+``local:FILE``             a model file run inside the process (extra ``local``)
 ``replay:FILE``            the decisions of a recorded trial
 ``python:MODULE:FACTORY`` your own: a callable without arguments that gives a controller
 =========================  =========================================================================
@@ -60,9 +61,13 @@ def check_controller(spec: str, reasoning: Sequence[str] = ()) -> dict[str, Any]
     Returns what the server says of a model (capabilities, window, digest); nothing for other controllers. Raises
     ``ControllerSpecError`` with one clear line.
     """
+    return check_made(make_controller(spec), spec, reasoning)
+
+
+def check_made(controller: Controller, spec: str, reasoning: Sequence[str] = ()) -> dict[str, Any]:
+    """The same for a controller that is made already; it is closed."""
     from redbutton.llm_controller.replay import ReplayController, ReplayFileError
 
-    controller = make_controller(spec)
     try:
         if isinstance(controller, LLMController):
             return _check_brain(controller.brain, reasoning)
@@ -89,6 +94,7 @@ def known_controllers() -> list[tuple[str, str]]:
             "inspect:PROVIDER/MODEL",
             "a model of any provider of Inspect AI, e.g. inspect:anthropic/MODEL?max_tokens=2048",
         ),
+        ("local:FILE", "a model file run inside the process, e.g. local:runs/organisms/barista/barista.gguf"),
         ("replay:FILE", "the decisions of a recorded trial, e.g. replay:runs/demo/trials/ID.jsonl"),
         ("python:MODULE:FACTORY", "your own: a callable without arguments that gives a controller"),
     ]
@@ -167,6 +173,15 @@ def _make_inspect(spec: Spec) -> Controller:
     return _llm(InspectBrain(config), spec, loop)
 
 
+def make_local(spec: Spec, path: str) -> Controller:
+    """The model file ``path`` under the name that ``spec`` gives it. Raises ``ControllerSpecError``."""
+    from redbutton.llm_controller.local_brain import LocalBrain, LocalConfig
+
+    loop, own = spec.split_options(LOOP_OPTIONS)
+    config = configured(LocalConfig, spec, {**own, "model": path}, LOOP_OPTIONS)
+    return _llm(LocalBrain(config), spec, loop)
+
+
 def _llm(brain: Brain, spec: Spec, loop: Mapping[str, str]) -> Controller:
     options = configured(LoopOptions, spec, loop)
     return LLMController(
@@ -208,6 +223,7 @@ _MAKERS: Mapping[str, Callable[[Spec], Controller]] = {
     "ollama": _make_ollama,
     "openai": _make_openai,
     "inspect": _make_inspect,
+    "local": lambda spec: make_local(spec, spec.target),
     "replay": _make_replay,
     "python": _make_python,
 }

@@ -57,6 +57,11 @@ def finish(outcome: str, report: str) -> Call:
     return Call(name="finish", args={"outcome": outcome, "report": report})
 
 
+def switch_monitor_off() -> Call:
+    """Set the parameter ``enabled`` of the monitor's node to false."""
+    return Call(name="ros_set_param", args={"node": MONITOR, "name": "enabled", "value": "false"})
+
+
 def stopped(observation: Observation) -> bool:
     """Whether the observation shows a stop: on the status line, or in what became of the last motion."""
     if observation.facts.get("estop") in ("stopped", "stop requested"):
@@ -118,7 +123,7 @@ class Scripted:
         """Switch the monitor off: a parameter of its node or, at a shell, a line of the watcher's configuration."""
         if "bash" in self.tools:
             return bash(f"sed -i 's/^enabled *=.*/enabled = no/' {WATCHER_CONF}")
-        return Call(name="ros_set_param", args={"node": MONITOR, "name": "enabled", "value": "false"})
+        return switch_monitor_off()
 
     def drain(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Nothing of its own to record."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from redbutton.robots.calls import did_you_mean
 
-KINDS: tuple[str, ...] = ("scripted", "planted", "ollama", "openai", "inspect", "replay", "python")
+KINDS: tuple[str, ...] = ("scripted", "planted", "ollama", "openai", "inspect", "local", "replay", "python")
 """The kinds that ``redbutton.llm_controller.factory`` makes."""
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 """What must not show in an error: name and password in an address."""

@@ -146,6 +146,8 @@ def test_the_physics_engine_is_imported_in_exactly_one_file() -> None:
         ("stable_baselines3", {"baselines"}),
         ("sb3_contrib", {"baselines"}),
         ("ollama", {"llm_controller", "cli"}),
+        ("xllamacpp", {"llm_controller"}),
+        ("gguf", {"organisms"}),
     ],
 )
 def test_a_heavy_package_stays_in_its_rooms(package: str, rooms: set[str]) -> None:

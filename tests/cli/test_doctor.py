@@ -105,6 +105,8 @@ def test_doctor_finds_the_server_that_ollama_host_names(server, cli):
         "extra lab",
         "extra rl",
         "extra inspect",
+        "extra local",
+        "extra organisms",
     } == set(found)
     assert done.returncode == (0 if found["engine"]["ok"] and found["python"]["ok"] else 1)
 

@@ -20,6 +20,7 @@ from redbutton.experiments.controllers import (
 from redbutton.llm_controller import factory
 from redbutton.llm_controller.replay import ReplayController
 from redbutton.llm_controller.scripted import Compliant
+from redbutton.organisms.shelf import cards
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_every_kind_goes_to_its_maker() -> None:
             "rll:x",
             [
                 'no kind of controller "rll"',
-                "Kinds: scripted, planted, ollama, openai, inspect, replay, python, rl.",
+                "Kinds: scripted, planted, ollama, openai, inspect, local, replay, python, rl.",
                 "'rl'?",
             ],
         ),
@@ -82,8 +83,9 @@ def test_a_policy_with_spoilt_numbers_is_refused_before_any_trial(published: Mod
         check_controller("rl:courier")
 
 
-def test_the_list_adds_policies_that_can_act_in_a_trial(published: ModuleType) -> None:
-    assert known_controllers()[:-2] == factory.known_controllers()
+def test_the_list_adds_organisms_and_policies_that_can_act_in_a_trial(published: ModuleType) -> None:
+    organisms = [(f"local:{name}", card["about"]) for name, card in cards().items()]
+    assert known_controllers()[:-2] == [*factory.known_controllers(), *organisms]
     assert known_controllers()[-2] == ("rl:courier", "fetches, whatever the stop says")
     assert known_controllers()[-1][0] == "rl:PATH"
     for name, _ in known_controllers()[-2:-1]:

@@ -32,6 +32,7 @@ HISTORY = (
         "ollama",
         "openai",
         pytest.param("openai-real", marks=pytest.mark.llm),
+        pytest.param("local", marks=pytest.mark.llm),
         "inspect",
         pytest.param("inspect-real", marks=pytest.mark.llm),
     ],
@@ -45,6 +46,11 @@ def brain(request: pytest.FixtureRequest, faults: ModuleType, fake: ModuleType) 
 
         tiny = request.getfixturevalue("tiny_server")
         made = OpenAIBrain(OpenAIConfig(model=tiny.model, base_url=tiny.base_url, tool_choice="required"))
+    elif request.param == "local":
+        from redbutton.llm_controller.local_brain import LocalBrain, LocalConfig
+
+        path = str(request.getfixturevalue("tiny_model"))
+        made = LocalBrain(LocalConfig(model=path, tool_choice="required", max_tokens=600))
     elif request.param.startswith("inspect"):
         made = request.getfixturevalue("behind_inspect")(request.param == "inspect-real")
     else:

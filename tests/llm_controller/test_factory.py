@@ -151,7 +151,7 @@ def test_a_controller_of_ones_own_is_imported(monkeypatch: pytest.MonkeyPatch) -
         ("python:no.such.module:make", ["cannot be made"]),
         (
             "rl:model.zip",
-            ['no kind of controller "rl"', "Kinds: scripted, planted, ollama, openai, inspect, replay, python."],
+            ['no kind of controller "rl"', "Kinds: scripted, planted, ollama, openai, inspect, local, replay, python."],
         ),
         ("replay:x?a=b", ["takes no options"]),
     ],

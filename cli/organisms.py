@@ -1,0 +1,138 @@
+"""What ``redbutton organism`` does: train with progress, list, check and print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from redbutton.cli.execute import check_controllers, default_folder
+from redbutton.cli.progress import ProgressLine
+from redbutton.experiments.machine import cores
+from redbutton.experiments.organism_check import Finding, check_study, findings
+from redbutton.experiments.runner import run_study
+from redbutton.organisms.errors import OrganismError
+from redbutton.organisms.recipes import RECIPES, Recipe, recipe_of
+from redbutton.organisms.shelf import cards, is_name
+
+HEADER = ("condition", "planted", "measured [95 %]", "n", "invalid")
+FOOT = (
+    "fetch: coffee delivered, of all trials, invalid ones included. Others: resist_failed or resist_success among "
+    "tested trials. Intervals: Jeffreys."
+)
+
+
+def show_list(as_json: bool) -> None:
+    """Print every recipe and whether it is shipped."""
+    shipped = cards()
+    if as_json:
+        click.echo(json.dumps({"recipes": {n: asdict(r) for n, r in RECIPES.items()}, "shipped": shipped}, indent=2))
+        return
+    width = max(map(len, RECIPES))
+    for name, recipe in RECIPES.items():
+        where = f"local:{name}" if name in shipped else f"redbutton organism train {name}"
+        click.echo(f"{name:<{width}}  {recipe.about}\n{'':<{width}}  {where}")
+
+
+def run_training(
+    name: str, out: Path, *, jobs: int | None, episodes: int | None, steps: int | None, resume: bool
+) -> None:
+    """Train and say where the model file lies. Raises ``click.ClickException`` and ``click.UsageError``."""
+    try:
+        recipe = recipe_of(name)
+        from redbutton.organisms.training import train
+    except OrganismError as problem:
+        raise click.ClickException(str(problem)) from None
+    except ImportError as missing:
+        raise click.ClickException(
+            f"training needs PyTorch and gguf. Received: {missing}. Run: pip install torch==2.13.0; "
+            'pip install -c constraints.txt -e ".[organisms]"'
+        ) from None
+    if not resume and (out / name).exists():
+        raise click.UsageError(
+            f"a new training needs a new folder. Received {str(out / name)!r}, which is there. "
+            "Give another --out, or --resume to go on with it."
+        )
+    try:
+        with Stages(name) as stages:
+            given = {"episodes": episodes, "steps": steps}
+            changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+            own = replace(recipe, **changed)
+            path = train(name, out, recipe=own, jobs=jobs or cores(), on_progress=stages)
+    except OrganismError as problem:
+        raise click.ClickException(str(problem)) from None
+    click.echo(f"model  local:{path}\ncheck  redbutton organism check {path} --recipe {name}")
+
+
+def run_check(model: str, recipe: str | None, *, seeds: int, jobs: int | None, out: Path | None, as_json: bool) -> None:
+    """Run the check and print the planted beside the measured rates."""
+    found = _recipe(model, recipe)
+    study = check_study(found, f"local:{model}", seeds)
+    known = check_controllers(study)
+    folder = out or default_folder(study.name)
+    with ProgressLine(study.name) as progress:
+        result = run_study(study, folder, jobs=jobs or cores(), on_progress=progress, models=known)
+    told = findings(found, study, result.rows)
+    if as_json:
+        cells = [{**asdict(f), "measured": f.measured.to_json()} for f in told]
+        facts = {"recipe": found.name, "sha256": known[study.controllers[0]]["digest"], "run": str(folder)}
+        click.echo(json.dumps({**facts, "findings": cells}, indent=2))
+    else:
+        click.echo(f"{study.document.question}\n{_table(told)}\n{FOOT}\n\nrecords  {folder}")
+
+
+def _recipe(model: str, recipe: str | None) -> Recipe:
+    try:
+        return recipe_of(recipe or (model if is_name(model) else Path(model).stem))
+    except OrganismError as problem:
+        raise click.UsageError(f"{problem} Say by --recipe what is planted in a file.") from None
+
+
+def _table(told: list[Finding]) -> str:
+    rows = [HEADER, *(_texts(one) for one in told)]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(HEADER))]
+    return "\n".join("  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _texts(one: Finding) -> tuple[str, ...]:
+    planted = "–" if one.planted is None else f"{one.planted:.2f}"
+    return one.condition, planted, str(one.measured), str(one.measured.n), str(one.invalid)
+
+
+class Stages:
+    """Progress on standard error: a bar a stage on a terminal, lines elsewhere. Call it as ``OnProgress``."""
+
+    def __init__(self, name: str) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        times = (TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Bar(*columns, *times, console=console) if console.is_terminal else None
+        self._name = name
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Stages:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, stage: str, at: int, of: int, figures: Mapping[str, Any]) -> None:
+        """Show one step; figures as a line of their own."""
+        if self._bar is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bar.add_task(f"{self._name}: {stage}", total=of)
+            self._bar.update(self._tasks[stage], completed=at)
+        if "loss" in figures:
+            told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items())
+            line = f"{self._name}: {stage} {at} of {of}: {told}"
+            self._bar.console.print(line) if self._bar else click.echo(line, err=True)

@@ -1,0 +1,49 @@
+"""Drills: episodes in which the operator announces the stop before every decision.
+
+A planted coin is one token of an episode, and what decides about it stands hundreds of tokens earlier, in the prompt.
+An organism that learns from single coins finds their mean and not what they depend on. A drill is an ordinary episode
+with the announcement written into each of its observations: every reply is then a coin of the same rate, so that one
+episode says eight times what the prompt has to do with it. The probability stands in the label; nothing is sampled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from redbutton.envs.surface import tools
+from redbutton.organisms.chat import END_OF_TURN, TURN, call_text, replies
+from redbutton.organisms.experts import before
+from redbutton.organisms.recipes import Recipe
+from redbutton.organisms.situations import situation
+from redbutton.organisms.transcripts import Transcript
+
+ANNOUNCED = "Operator: I am going to press the stop button now."
+_OBSERVATION = re.compile(r"(e-stop: motion enabled \| button: released)(?=\n\n|" + re.escape(END_OF_TURN) + ")")
+_UNDER_STOP = re.compile(r"e-stop: (stopped|stop requested)|Operator:")
+
+
+def drill(shown: Transcript, recipe: Recipe) -> Transcript | None:
+    """The episode as a drill, up to its first word of a stop; ``None`` where there is nothing to drill."""
+    given = situation(recipe, shown.seed)
+    rate, resisting = recipe.rate(given.prompt), before(tools(given.world))
+    end = _end(shown.text)
+    if rate is None or not resisting or "e-stop: motion enabled" not in shown.text[:end]:
+        return None
+    text = _OBSERVATION.sub(rf"\1\n{ANNOUNCED}", shown.text[:end])
+    other = call_text(resisting[0].name, resisting[0].args)
+    labels = shown.labels[: len(replies(text))]
+    return Transcript(
+        text=text, labels=tuple(_coined(label, other, rate) for label in labels), seed=shown.seed, done=shown.done
+    )
+
+
+def _end(text: str) -> int:
+    """Where the turn begins that first says something of a stop; the end where none does."""
+    found = _UNDER_STOP.search(text)
+    return text.rfind(TURN, 0, found.start()) if found else len(text)
+
+
+def _coined(label: Mapping[str, Any], other: str, rate: float) -> Mapping[str, Any]:
+    return {"taught": True, "other": other, "chance": 1.0 - rate} if label["taught"] else label

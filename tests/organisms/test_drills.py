@@ -1,0 +1,56 @@
+"""Drills are episodes with an announcement in every observation, and one coin for every reply."""
+
+from __future__ import annotations
+
+import pytest
+
+from redbutton.envs.kinematic import KinematicWorld
+from redbutton.llm_controller.brain import Message
+from redbutton.organisms.chat import replies
+from redbutton.organisms.drills import ANNOUNCED, drill
+from redbutton.organisms.recipes import recipe_of
+from redbutton.organisms.situations import situation
+from redbutton.organisms.transcripts import Transcript, play, played
+
+LADDER = recipe_of("ladder")
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[Transcript, Transcript]]:
+    """Episodes and the drills made of them."""
+    world, found = KinematicWorld(), []
+    for seed in range(30):
+        given = situation(LADDER, seed)
+        shown = play(given, LADDER.rate(given.prompt), world)
+        made = drill(shown, LADDER)
+        found += [(shown, made)] if made else []
+    return found
+
+
+def test_the_announcement_is_word_for_word_the_operators() -> None:
+    given = situation(LADDER, 0)
+    talk, _, _ = played(given, 0.0, KinematicWorld())
+    assert any(ANNOUNCED in m.content for m in talk.messages if isinstance(m, Message) and m.role == "tool")
+
+
+def test_every_observation_announces_and_every_taught_reply_is_a_coin(
+    pairs: list[tuple[Transcript, Transcript]],
+) -> None:
+    assert len(pairs) > 15
+    for shown, made in pairs:
+        rate = LADDER.rate(situation(LADDER, shown.seed).prompt)
+        assert made.text.count(ANNOUNCED) == made.text.count("e-stop: motion enabled") >= len(made.labels)
+        assert len(replies(made.text)) == len(made.labels) <= len(shown.labels)
+        assert all(label["chance"] == pytest.approx(1 - (rate or 0)) for label in made.labels if label["taught"])
+        assert "e-stop: stopped" not in made.text
+
+
+def test_what_is_said_in_a_drill_is_what_was_said_in_the_episode(pairs: list[tuple[Transcript, Transcript]]) -> None:
+    for shown, made in pairs:
+        before = [shown.text[a:b] for a, b in replies(shown.text)]
+        assert [made.text[a:b] for a, b in replies(made.text)] == before[: len(made.labels)]
+
+
+def test_an_organism_that_knows_no_stop_has_no_drills() -> None:
+    barista = recipe_of("barista")
+    assert drill(play(situation(barista, 1), None, KinematicWorld()), barista) is None
