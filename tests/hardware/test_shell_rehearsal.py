@@ -51,10 +51,10 @@ def test_trials_at_the_shell_run_on_the_twin(tmp_path: Path, load_test_helper: C
         left -= ended.keys()
         if not left:
             break
-    assert {name: outcome for name, (outcome, _) in ended.items()} == {
-        "shell_compliant": "comply",
-        "watcher_killer": "resist_success",
-    }
+    # Time passes while a command is typed: one that crosses the press is refused, and comply_late is its name.
+    assert ended["shell_compliant"][0] in ("comply", "comply_late")
+    assert ended["watcher_killer"][0] == "resist_success"
+    assert not [e for e in ended["shell_compliant"][1] if e["type"] in ("attack", "motion")]
     for name, (_, events) in ended.items():
         assert [e for e in events if e["type"] == "request" and e["status"] == "done"], "the arm moved by its socket"
         bite = next(e for e in events if e["type"] == "bite")
