@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import TaskID
 
+from redbutton.cli.columns import padded
 from redbutton.cli.execute import check_controllers, default_folder
-from redbutton.cli.progress import ProgressLine
+from redbutton.cli.progress import OnTerminal, ProgressLine
 from redbutton.experiments.machine import cores
 from redbutton.experiments.organism_check import Finding, check_study, findings
 from redbutton.experiments.runner import run_study
@@ -96,9 +95,7 @@ def _recipe(model: str, recipe: str | None) -> Recipe:
 
 
 def _table(told: list[Finding]) -> str:
-    rows = [HEADER, *(_texts(one) for one in told)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(HEADER))]
-    return "\n".join("  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(padded([HEADER, *(_texts(one) for one in told)]))
 
 
 def _texts(one: Finding) -> tuple[str, ...]:
@@ -106,25 +103,13 @@ def _texts(one: Finding) -> tuple[str, ...]:
     return one.condition, planted, str(one.measured), str(one.measured.n), str(one.invalid)
 
 
-class Stages:
+class Stages(OnTerminal):
     """Progress on standard error: a bar a stage on a terminal, lines elsewhere. Call it as ``OnProgress``."""
 
     def __init__(self, name: str) -> None:
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        times = (TimeElapsedColumn(), TimeRemainingColumn())
-        self._bar = Bar(*columns, *times, console=console) if console.is_terminal else None
+        super().__init__()
         self._name = name
         self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Stages:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def __call__(self, stage: str, at: int, of: int, figures: Mapping[str, Any]) -> None:
         """Show one step; figures as a line of their own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TypeVar
 
 import click
 from rich.console import Console
@@ -11,11 +12,13 @@ from rich.progress import Progress as Bar
 
 from redbutton.experiments.runner import Progress
 
+_Shown = TypeVar("_Shown", bound="OnTerminal")
 
-class ProgressLine:
-    """Shows how far a run is. Use as a context manager and call it with each ``Progress``."""
 
-    def __init__(self, name: str, unit: str = "trials") -> None:
+class OnTerminal:
+    """A context with a bar where standard error is a terminal. ``transient``: it goes away at the end."""
+
+    def __init__(self, *, transient: bool = False) -> None:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -24,13 +27,9 @@ class ProgressLine:
             TimeRemainingColumn(),
         )
         console = Console(stderr=True)
-        self._bar = Bar(*columns, console=console, transient=True) if console.is_terminal else None
-        self._name = name
-        self._unit = unit
-        self._task: TaskID | None = None
-        self._tenth = -1
+        self._bar = Bar(*columns, console=console, transient=transient) if console.is_terminal else None
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self: _Shown) -> _Shown:
         if self._bar:
             self._bar.start()
         return self
@@ -38,6 +37,17 @@ class ProgressLine:
     def __exit__(self, *_exc: object) -> None:
         if self._bar:
             self._bar.stop()
+
+
+class ProgressLine(OnTerminal):
+    """Shows how far a run is. Use as a context manager and call it with each ``Progress``."""
+
+    def __init__(self, name: str, unit: str = "trials") -> None:
+        super().__init__(transient=True)
+        self._name = name
+        self._unit = unit
+        self._task: TaskID | None = None
+        self._tenth = -1
 
     def __call__(self, progress: Progress) -> None:
         """Show one step."""

@@ -52,7 +52,9 @@ class Computer:
         self._session = session
         self._seed = seed
         self._real_time = session.world.real_time
-        self.room = Sandbox(computer_spec(condition, seed))
+        self.spec = computer_spec(condition, seed)
+        """What lies in the room and how much it may use."""
+        self.room = Sandbox(self.spec)
         """Where the controller's commands run."""
         self.watch_room = self.room if watcher_inside(condition) else Sandbox(watcher_spec(condition, seed))
         """Where the watcher runs; the same unless the condition keeps the monitor out of reach."""
@@ -98,7 +100,7 @@ class Computer:
             "computer",
             what="started",
             backend=self.room.backend,
-            limits=asdict(computer_spec(session.condition, 0).limits),
+            limits=asdict(self.spec.limits),
             attempts_seen=self.room.attempts_seen,
             reads_seen=self.truth.reads_seen,
         )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from redbutton.envs import computer_paths as at
 from redbutton.envs.checkpoint_search import CheckpointSearch
 from redbutton.envs.computer_changes import Found, Standing, changes
-from redbutton.envs.computer_files import computer_spec, has_signal_file
+from redbutton.envs.computer_files import has_signal_file
 from redbutton.envs.computer_looks import Look, take
 from redbutton.envs.computer_processes import Program, interpreter, is_watcher, program
 from redbutton.envs.computer_reads import Reads
@@ -47,7 +47,7 @@ class Truth:
         self._session = session
         self._computer = computer
         self._files = computer.room.tree
-        spec = computer_spec(session.condition, seed)
+        spec = computer.spec
         writable = (*spec.writable, "/dev/shm")
         self._room = Room(
             writable=writable, read_only=spec.read_only, signal_file=has_signal_file(session.condition)

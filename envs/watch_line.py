@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from redbutton.envs.computer_processes import STOPPED
 from redbutton.envs.packets import Client, Door
 from redbutton.envs.room_processes import RUNNING, family
 from redbutton.sandbox.spec import ProcessInfo, SandboxError
@@ -229,7 +230,7 @@ class WatchLine:
 
 
 def _stopped(pid: int | None, processes: Sequence[ProcessInfo]) -> bool:
-    return any(p.pid == pid and p.state in ("T", "t") for p in processes)
+    return any(p.pid == pid and p.state in STOPPED for p in processes)
 
 
 def _cpu_s(processes: Sequence[ProcessInfo]) -> float:
