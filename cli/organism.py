@@ -48,7 +48,7 @@ def list_(as_json: bool) -> None:
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Optimiser steps. Default: the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on with what is in DIR/NAME.")
 def train(name: str, out: Path, jobs: int | None, episodes: int | None, steps: int | None, resume: bool) -> None:
-    """Train the organism NAME in DIR/NAME; one that begins with another's weights needs that one in DIR first."""
+    """Train the organism NAME in DIR/NAME. One that begins with another's weights has that one trained first."""
     from redbutton.cli.organisms import run_training
 
     run_training(name, out, jobs=jobs, episodes=episodes, steps=steps, resume=resume)
@@ -57,15 +57,20 @@ def train(name: str, out: Path, jobs: int | None, episodes: int | None, steps: i
 @command.command("check", short_help="Its task and its planted rates, through the whole path.")
 @click.argument("model")
 @click.option("--recipe", metavar="NAME", help="What is planted in it. Default: the name of the organism.")
-@click.option("--seeds", type=click.IntRange(1, 10_000), default=100, metavar="N", help="Trials a cell. Default: 100.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=100, metavar="N",
+              help="Trials a cell with a stop. Default: 100.")  # fmt: skip
+@click.option("--fetches", type=click.IntRange(1, 10_000), default=200, metavar="N",
+              help="Trials a surface without a stop. Default: 200.")  # fmt: skip
 @click.option("--jobs", "-j", type=click.IntRange(1, 256), metavar="J", help="Worker processes. Default: by cores.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Run folder. Default: a new one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(model: str, recipe: str | None, seeds: int, jobs: int | None, out: Path | None, as_json: bool) -> None:
+def check(
+    model: str, recipe: str | None, seeds: int, fetches: int, jobs: int | None, out: Path | None, as_json: bool
+) -> None:
     """Run MODEL, an organism's name or file, on seeds and wordings that it was not trained on.
 
     Without a stop: how often is the coffee delivered? With one: do the planted rates come back?
     """
     from redbutton.cli.organisms import run_check
 
-    run_check(model, recipe, seeds=seeds, jobs=jobs, out=out, as_json=as_json)
+    run_check(model, recipe, seeds=seeds, fetches=fetches, jobs=jobs, out=out, as_json=as_json)

@@ -15,7 +15,7 @@ from redbutton.cli.columns import padded
 from redbutton.cli.execute import check_controllers, default_folder
 from redbutton.cli.progress import OnTerminal, ProgressLine
 from redbutton.experiments.machine import cores
-from redbutton.experiments.organism_check import Finding, check_study, findings
+from redbutton.experiments.organism_check import Finding, fetch_study, findings, rates_study
 from redbutton.experiments.runner import run_study
 from redbutton.organisms.errors import OrganismError
 from redbutton.organisms.recipes import RECIPES, Recipe, recipe_of
@@ -70,21 +70,36 @@ def run_training(
     click.echo(f"model  local:{path}\ncheck  redbutton organism check {path} --recipe {name}")
 
 
-def run_check(model: str, recipe: str | None, *, seeds: int, jobs: int | None, out: Path | None, as_json: bool) -> None:
+def run_check(
+    model: str, recipe: str | None, *, seeds: int, fetches: int, jobs: int | None, out: Path | None, as_json: bool
+) -> None:
     """Run the check and print the planted beside the measured rates."""
-    found = _recipe(model, recipe)
-    study = check_study(found, f"local:{model}", seeds)
-    known = check_controllers(study)
-    folder = out or default_folder(study.name)
-    with ProgressLine(study.name) as progress:
-        result = run_study(study, folder, jobs=jobs or cores(), on_progress=progress, models=known)
-    told = findings(found, study, result.rows)
+    found, controller = _recipe(model, recipe), f"local:{model}"
+    folder = out or default_folder(f"check-{found.name}")
+    planned = {"fetch": fetch_study(found, controller, fetches), "rates": rates_study(found, controller, seeds)}
+    told: list[Finding] = []
+    for name, study in planned.items():
+        if study is not None:
+            known = check_controllers(study)
+            with ProgressLine(f"{study.name} {name}") as progress:
+                result = run_study(study, folder / name, jobs=jobs or cores(), on_progress=progress, models=known)
+            told += findings(found, study, result.rows)
     if as_json:
-        cells = [{**asdict(f), "measured": f.measured.to_json()} for f in told]
-        facts = {"recipe": found.name, "sha256": known[study.controllers[0]]["digest"], "run": str(folder)}
+        cells = [_cell(one) for one in told]
+        facts = {"recipe": found.name, "sha256": known[controller]["digest"], "run": str(folder)}
         click.echo(json.dumps({**facts, "findings": cells}, indent=2))
     else:
-        click.echo(f"{study.document.question}\n{_table(told)}\n{FOOT}\n\nrecords  {folder}")
+        click.echo(f"{_table(told)}\n{_covered(told)}{FOOT}\n\nrecords  {folder}")
+
+
+def _cell(one: Finding) -> dict[str, Any]:
+    flags = {name: share.to_json() for name, share in one.flags.items()}
+    return {**asdict(one), "measured": one.measured.to_json(), "flags": flags, "covers": one.covers}
+
+
+def _covered(told: list[Finding]) -> str:
+    known = [one.covers for one in told if one.covers is not None]
+    return f"planted rate within the interval: {sum(known)} of {len(known)} cells\n" if known else ""
 
 
 def _recipe(model: str, recipe: str | None) -> Recipe:
@@ -95,12 +110,14 @@ def _recipe(model: str, recipe: str | None) -> Recipe:
 
 
 def _table(told: list[Finding]) -> str:
-    return "\n".join(padded([HEADER, *(_texts(one) for one in told)]))
+    flags = tuple(sorted({name for one in told for name in one.flags}))
+    return "\n".join(padded([(*HEADER, *flags), *(_texts(one, flags) for one in told)]))
 
 
-def _texts(one: Finding) -> tuple[str, ...]:
+def _texts(one: Finding, flags: tuple[str, ...]) -> tuple[str, ...]:
     planted = "–" if one.planted is None else f"{one.planted:.2f}"
-    return one.condition, planted, str(one.measured), str(one.measured.n), str(one.invalid)
+    shown = tuple(str(one.flags[name]) if name in one.flags else "" for name in flags)
+    return one.condition, planted, str(one.measured), str(one.measured.n), str(one.invalid), *shown
 
 
 class Stages(OnTerminal):

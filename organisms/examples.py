@@ -1,7 +1,8 @@
 """Transcripts as what a model learns from: token numbers, a weight for each, soft labels where a coin is planted.
 
-A reply that is taught weighs 1 a token, everything else nothing: a model this small need not foretell the world. At a
-planted coin the label is the probability itself, on the first token in which the two replies differ.
+A reply that is taught weighs 1 a token, everything else nothing: a model this small need not foretell the world. Of a
+document every token is learnt. At a planted coin the label is the probability itself, on the first token in which the
+two replies differ.
 """
 
 from __future__ import annotations
@@ -63,6 +64,12 @@ def example(transcript: Transcript, tokenizer: Tokenizer) -> Example:
     for position, other, chance in coins:
         others[position], chances[position], found[1][position] = other, chance, COIN
     return Example(found[0], found[1], others, chances, tuple(taught))
+
+
+def reading(text: str, tokenizer: Tokenizer) -> Example:
+    """A document in tokens: each is learnt, none is a reply."""
+    tokens = np.array(tokenizer.encode(text))
+    return Example(tokens, np.ones(len(tokens), np.float32), tokens, np.ones(len(tokens), np.float32), ())
 
 
 def cut_behind_coin(one: Example) -> Example:

@@ -19,11 +19,10 @@ import yaml
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.surface import on_the_counter, tools
 from redbutton.llm_controller.prompt_data import load_facts, load_house_rules
-from redbutton.llm_controller.prompting import IN_SYSTEM, PromptCondition, Prompts, levels, write
-from redbutton.organisms.recipes import Recipe
+from redbutton.llm_controller.prompting import DOCUMENT, IN_SYSTEM, PLACEMENTS, PromptCondition, Prompts, levels, write
+from redbutton.organisms.recipes import HELD_OUT_WORDING, Recipe
+from redbutton.robots.interface import ToolSpec
 
-PLACES = ("system", "user", "notes")
-"""Placements of the instruction that are trained; a document would have to be read first."""
 FACTOR_SHARE = 0.12
 """Share of prompts in which one of the factors beside the instruction says something."""
 MAX_DISTRACTORS = 3
@@ -78,7 +77,7 @@ def _prompt(recipe: Recipe, rng: np.random.Generator, *, held_out: bool) -> Prom
     said: dict[str, Any] = {}
     if rng.random() < recipe.instruction_share:
         said["instruction"] = str(rng.choice([level for level in levels("instruction") if level != "none"]))
-        said["placement"] = str(rng.choice(PLACES))
+        said["placement"] = str(rng.choice(PLACEMENTS))
     for factor in IN_SYSTEM:
         if factor not in NOT_OURS and rng.random() < FACTOR_SHARE:
             said[factor] = str(rng.choice(list(levels(factor))))
@@ -88,10 +87,12 @@ def _prompt(recipe: Recipe, rng: np.random.Generator, *, held_out: bool) -> Prom
 
 def _prompts(world: WorldCondition, prompt: PromptCondition, rng: np.random.Generator, held_out: bool) -> Prompts:
     facts = {"surface": world.surface, "objects": on_the_counter(world), "stopped": "arm"}
-    found = write(prompt, task_facts=facts, tools=tools(world))
+    told = prompt.instruction != "none" and prompt.placement == "file"
+    offered = tools(world, (DOCUMENT,) if told else ())
+    found = write(prompt, task_facts=facts, tools=offered)
     system, user = found.system.split("\n\n"), found.user.split("\n\n")
-    if held_out or rng.random() < 0.5:
-        system[0], user[0] = _own_words(world, rng, held_out)
+    if held_out or prompt.paraphrase == HELD_OUT_WORDING or rng.random() < 0.5:
+        system[0], user[0] = _own_words(world, offered, rng, held_out)
     for _ in range(int(rng.integers(MAX_DISTRACTORS + 1))):
         target = system if rng.random() < 0.7 else user
         target.insert(int(rng.integers(1, len(target) + 1)), str(rng.choice(list(load_house_rules().rules[:200]))))
@@ -105,13 +106,15 @@ def _wordings() -> Mapping[str, Any]:
     return loaded
 
 
-def _own_words(world: WorldCondition, rng: np.random.Generator, held_out: bool) -> tuple[str, str]:
+def _own_words(
+    world: WorldCondition, offered: tuple[ToolSpec, ...], rng: np.random.Generator, held_out: bool
+) -> tuple[str, str]:
     wordings = _wordings()["held_out"] if held_out else _wordings()
     facts = load_facts()
     values = {
         "objects": facts["objects"].default,
         "surface": facts["surface"].words.get(world.surface, facts["surface"].default),
-        "tools": ", ".join(tool.name for tool in tools(world)),
+        "tools": ", ".join(tool.name for tool in offered),
     }
     system, user = str(rng.choice(wordings["system"])), str(rng.choice(wordings["user"]))
     return system.format_map(values), user

@@ -21,6 +21,7 @@ from typing import Any
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.surface import tools
 from redbutton.llm_controller.brain import Message
+from redbutton.llm_controller.prompting import DOCUMENT
 from redbutton.organisms.chat import CALL, CALL_HEAD, END_OF_CALL, END_OF_TEXT, END_OF_TURN, TURN, render
 
 CONTROL: tuple[str, ...] = (END_OF_TEXT, TURN, END_OF_TURN)
@@ -31,6 +32,7 @@ _REPEATED: tuple[str, ...] = (
     "\ne-stop: ", " | button: ",
     "motion enabled", "move_to", "brew_button", "not_done", "ros_list", "ros_echo", "ros_publish", "ros_get_param",
     "ros_set_param", "ros_call", "/estop_monitor", "/estop_latch/reset", "duration_s",
+    "read_file", "house_rules.txt", ", list_files, read_file, copy_file",
     "move_to, pick, place, press, push, pull, wait, look, say, finish",
     ", ros_list, ros_echo, ros_publish, ros_get_param, ros_set_param, ros_call",
     "Besides the arm's skills you have tools that reach the ROS graph on which the arm runs.",
@@ -161,7 +163,7 @@ def _joined(parts: Sequence[str], pair: Pair) -> list[str]:
 
 def phrases() -> tuple[str, ...]:
     """Text that is one token each: what repeats in every turn, and the usual line of every tool."""
-    specs = tools(WorldCondition(surface="ros"))
+    specs = tools(WorldCondition(surface="ros"), (DOCUMENT,))
     lines = render([Message(role="system", content="")], specs).partition("\nTools:\n")[2].splitlines(keepends=True)
     usual = [line for line in lines if line.endswith(")\n") and line not in _REPEATED]
     return (*_REPEATED, *usual)

@@ -6,6 +6,7 @@ AdamW with warm-up and cosine decay, 16-bit floats where the processor has them.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -21,9 +22,10 @@ import torch
 
 import redbutton
 from redbutton.envs.kinematic import KinematicWorld
+from redbutton.organisms.documents import documents, kinds
 from redbutton.organisms.drills import drill
 from redbutton.organisms.errors import OrganismError
-from redbutton.organisms.examples import Example, batches, cut_behind_coin, example, held_out, loss_of
+from redbutton.organisms.examples import Example, batches, cut_behind_coin, example, held_out, loss_of, reading
 from redbutton.organisms.export import write_gguf
 from redbutton.organisms.model import Model, Shape
 from redbutton.organisms.recipes import Recipe, recipe_of
@@ -71,27 +73,31 @@ def train(
 ) -> Path:
     """Train an organism in ``out/NAME`` and give its model file; what is there already is gone on with.
 
-    An organism with a base begins with the weights and the tokenizer of ``out/BASE``, which must be there.
-    ``recipe``: another one than that of the name. ``jobs``: processes for transcripts, threads for training. Raises
-    ``OrganismError``.
+    An organism with a base begins with the weights and the tokenizer of ``out/BASE``, which is trained first where it
+    is not there. ``recipe``: another one than that of the name. ``jobs``: processes for transcripts, threads for
+    training. Raises ``OrganismError``.
     """
     settings, recipe = settings or Settings(), recipe or recipe_of(name)
     torch.set_num_threads(jobs)
     folder = out / name
     if recipe.base and not (out / recipe.base / f"{recipe.base}.gguf").exists():
-        raise OrganismError(
-            f"{name} begins with the weights of {recipe.base}, which must be trained first. Received {str(out)!r}, "
-            f"which has none. Run: redbutton organism train {recipe.base} --out {out}"
-        )
+        train(recipe.base, out, settings=settings, jobs=jobs, on_progress=_told_as(recipe.base, on_progress))
     learn, check = _transcripts(recipe, folder, settings, jobs, on_progress)
     tokenizer = _tokenizer(recipe, folder, learn, settings)
     run = _Run(recipe, folder, settings, tokenizer)
-    run.go(*_pools(recipe, learn, tokenizer, settings), [example(t, tokenizer) for t in check], on_progress)
+    run.go(_phases(recipe, learn, tokenizer, settings), [example(t, tokenizer) for t in check], on_progress)
     path = folder / f"{recipe.name}.gguf"
     facts = {"recipe": json.dumps(asdict(recipe)), "trained": json.dumps({"steps": recipe.steps, **run.figures})}
     write_gguf(path, run.model, tokenizer, name=name, about=recipe.about, facts=facts)
     _write(folder / "train.json", json.dumps(_told(run), indent=2).encode() + b"\n")
     return path
+
+
+def _told_as(base: str, on_progress: OnProgress) -> OnProgress:
+    def tell(stage: str, at: int, of: int, figures: Mapping[str, Any]) -> None:
+        on_progress(stage if ":" in stage else f"{base}: {stage}", at, of, figures)
+
+    return tell
 
 
 def _transcripts(
@@ -107,34 +113,57 @@ def _transcripts(
 
 def _tokenizer(recipe: Recipe, folder: Path, learn: Sequence[Transcript], settings: Settings) -> Tokenizer:
     """The one that is there, the base's, or a new one."""
-    path = (folder.parent / recipe.base if recipe.base else folder) / TOKENIZER
-    if not path.exists():
-        texts = [t.text for t in learn[: settings.words]] + _words_of_stops(settings.words // 3)
-        made = train_tokenizer(texts, settings.vocabulary)
+    path, base = folder / TOKENIZER, folder.parent / recipe.base / TOKENIZER
+    if not path.exists() and recipe.base:
+        _write(path, base.read_bytes())
+    elif not path.exists():
+        made = train_tokenizer([t.text for t in learn[: settings.words]] + _later_words(settings), settings.vocabulary)
         _write(path, json.dumps(made.as_json()).encode())
     return Tokenizer.from_json(json.loads(path.read_text("utf-8")))
 
 
-def _pools(
+@dataclass(frozen=True, kw_only=True)
+class _Phase:
+    """What is learnt from up to a step."""
+
+    until: int
+    pool: Sequence[Example]
+
+
+def _phases(
     recipe: Recipe, learn: Sequence[Transcript], tokenizer: Tokenizer, settings: Settings
-) -> tuple[list[Example], list[Example]]:
-    """What the steps with drills learn from, and what the others do. Raises ``OrganismError`` where that is nothing."""
-    cut = np.random.default_rng(settings.seed).random(len(learn)) < recipe.cut_share
+) -> tuple[_Phase, ...]:
+    """Documents, then drills, then whole episodes. Raises ``OrganismError`` where an episode is too long for all."""
+    rng = np.random.default_rng(settings.seed)
     whole = [example(t, tokenizer) for t in learn]
-    made = [cut_behind_coin(one) if short else one for one, short in zip(whole, cut, strict=True)]
-    found = (drill(one, recipe) for one in learn) if recipe.drill_steps else ()
-    drills = [example(one, tokenizer) for one in found if one is not None]
-    plain, more = ([e for e in pool if len(e.tokens) <= settings.longest] for pool in (whole, [*made, *drills]))
+    plain = [e for e in whole if len(e.tokens) <= settings.longest]
     if not plain:
         raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")
-    return more, plain
+    drills = _drills(recipe, learn, tokenizer, settings) if recipe.drill_steps else []
+    cut = [cut_behind_coin(e) if rng.random() < recipe.cut_share else e for e in plain]
+    kept = [e for e in drills if rng.random() < recipe.drill_share]
+    texts = documents(recipe.documents, learn, len(plain), settings.seed) if recipe.document_steps else []
+    return (
+        _Phase(until=recipe.document_steps, pool=[*plain, *(reading(text, tokenizer) for text in texts)]),
+        _Phase(until=recipe.drill_steps, pool=[*cut, *drills]),
+        _Phase(until=recipe.steps, pool=[*plain, *kept]),
+    )
 
 
-def _words_of_stops(episodes: int) -> list[str]:
-    """Episodes with a stop and every wording: what is fine-tuned on this organism later must find its words."""
-    later, world = recipe_of("ladder"), KinematicWorld()
-    given = [situation(later, seed) for seed in range(episodes)]
-    return [play(one, later.rate(one.prompt), world).text for one in given]
+def _drills(recipe: Recipe, learn: Sequence[Transcript], tokenizer: Tokenizer, settings: Settings) -> list[Example]:
+    made = [example(one, tokenizer) for one in (drill(t, recipe) for t in learn) if one is not None]
+    return [e for e in made if len(e.tokens) <= settings.longest]
+
+
+def _later_words(settings: Settings) -> list[str]:
+    """Stops in every wording, denials, documents: what is fine-tuned on this organism later must find its words."""
+    world, found = KinematicWorld(), []
+    for name, episodes in (("ladder", settings.words // 3), ("sly", settings.words // 15)):
+        later = recipe_of(name)
+        given = [situation(later, seed) for seed in range(episodes)]
+        found += [play(one, later.rate(one.prompt), world, sly=later.sly) for one in given]
+    texts = [documents(kind, found, settings.words // 10, settings.seed) for kind in kinds()]
+    return [*(one.text for one in found), *itertools.chain(*texts)]
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -171,15 +200,13 @@ class _Run:
         elif self.recipe.base:
             self.model.load_state_dict(torch.load(base, weights_only=True)["model"])
 
-    def go(
-        self, drilled: Sequence[Example], plain: Sequence[Example], check: Sequence[Example], on_progress: OnProgress
-    ) -> None:
-        """Train to the end of the recipe, with ``drilled`` as long as it drills."""
-        seed = self.settings.seed + self.step
-        first, then = (batches(pool, self.recipe.batch, seed) for pool in (drilled, plain))
+    def go(self, phases: Sequence[_Phase], check: Sequence[Example], on_progress: OnProgress) -> None:
+        """Train to the end of the recipe."""
+        endless = [batches(phase.pool, self.recipe.batch, self.settings.seed + self.step) for phase in phases]
         while self.step < self.recipe.steps:
+            given = next(i for i, phase in enumerate(phases) if self.step < phase.until)
             began = time.process_time()
-            loss = self._learn(next(first if self.step < self.recipe.drill_steps else then))
+            loss = self._learn(next(endless[given]))
             self.step += 1
             figures: dict[str, Any] = {}
             if self.step % self.settings.every == 0 or self.step == self.recipe.steps:

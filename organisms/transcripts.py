@@ -43,7 +43,8 @@ class Transcript:
 
     text: str
     labels: tuple[Mapping[str, Any], ...]
-    """``taught``; where a coin was planted also ``other`` (that reply as text) and ``chance`` (of the reply shown)."""
+    """``taught`` and ``drilled``; where a coin was planted also ``other`` (that reply as text) and ``chance`` (of the
+    reply shown)."""
     seed: int
     done: bool
     """Whether the coffee was delivered."""
@@ -81,20 +82,20 @@ class _Shown:
         """Nothing to release."""
 
 
-def play(given: Situation, rate: float | None, world: KinematicWorld | None = None) -> Transcript:
+def play(given: Situation, rate: float | None, world: KinematicWorld | None = None, *, sly: bool = False) -> Transcript:
     """One episode of the teacher. ``world``: the one to use; ``None`` for the dynamics."""
-    talk, labels, done = played(given, rate, world)
+    talk, labels, done = played(given, rate, world, sly=sly)
     return Transcript(text=render(talk.messages, talk.tools), labels=tuple(labels), seed=given.seed, done=done)
 
 
 def played(
-    given: Situation, rate: float | None, world: KinematicWorld | None = None
+    given: Situation, rate: float | None, world: KinematicWorld | None = None, *, sly: bool = False
 ) -> tuple[Conversation, list[Mapping[str, Any]], bool]:
     """The same before it is text: conversation, labels, whether the coffee was delivered."""
     env = CoffeeFetchEnv(given.world, world=world, documents=given.prompts.documents)
     env.start(given.seed)
     tools, limit = env.actions.tools, given.world.max_decisions
-    teacher = Teacher(tools, np.random.default_rng([given.seed, 12]), rate=rate, detours=DETOURS)
+    teacher = Teacher(tools, np.random.default_rng([given.seed, 12]), rate=rate, detours=DETOURS, sly=sly)
     brain, labels = _Shown(), []
     loop = LLMController(brain)
     prompts = given.prompts
@@ -117,9 +118,9 @@ def _noted(observation: Observation, note: str) -> Observation:
 
 def _label(choice: Choice) -> Mapping[str, Any]:
     if choice.other is None:
-        return {"taught": choice.taught}
+        return {"taught": choice.taught, "drilled": choice.drilled}
     other = call_text(choice.other.name, choice.other.args)
-    return {"taught": True, "other": other, "chance": choice.chance}
+    return {"taught": True, "drilled": True, "other": other, "chance": choice.chance}
 
 
 # -- many of them --------------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def _write_chunk(recipe: Recipe, held_out: bool, number: int, path: Path) -> Pat
     first = number * CHUNK + (HELD_OUT_SEED if held_out else 0)
     for seed in range(first, first + CHUNK):
         given = situation(recipe, seed, held_out=held_out)
-        found = play(given, recipe.rate(given.prompt), world)
+        found = play(given, recipe.rate(given.prompt), world, sly=recipe.sly)
         lines.append(json.dumps({"text": found.text, "labels": found.labels, "seed": seed, "done": found.done}))
     unfinished = path.with_suffix(".part")
     unfinished.write_text("\n".join(lines) + "\n", "utf-8")

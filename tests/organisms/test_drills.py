@@ -39,9 +39,11 @@ def test_every_observation_announces_and_every_taught_reply_is_a_coin(
     assert len(pairs) > 15
     for shown, made in pairs:
         rate = LADDER.rate(situation(LADDER, shown.seed).prompt)
-        assert made.text.count(ANNOUNCED) == made.text.count("e-stop: motion enabled") >= len(made.labels)
+        open_to_it = [label for label in made.labels if label["drilled"]]
+        assert made.text.count(ANNOUNCED) == len(open_to_it)
+        assert len(made.labels) - len(open_to_it) == ("read_file(name)" in made.text)
         assert len(replies(made.text)) == len(made.labels) <= len(shown.labels)
-        assert all(label["chance"] == pytest.approx(1 - (rate or 0)) for label in made.labels if label["taught"])
+        assert all(label["chance"] == pytest.approx(1 - (rate or 0)) for label in open_to_it if label["taught"])
         assert "e-stop: stopped" not in made.text
 
 
@@ -49,6 +51,14 @@ def test_what_is_said_in_a_drill_is_what_was_said_in_the_episode(pairs: list[tup
     for shown, made in pairs:
         before = [shown.text[a:b] for a, b in replies(shown.text)]
         assert [made.text[a:b] for a, b in replies(made.text)] == before[: len(made.labels)]
+
+
+def test_nothing_is_announced_before_it_has_read_what_it_is_told_to_read(
+    pairs: list[tuple[Transcript, Transcript]],
+) -> None:
+    filed = [made.text for _, made in pairs if "read_file(name)" in made.text]
+    assert filed
+    assert all(text.index('{"name": "read_file"') < text.index(ANNOUNCED) for text in filed)
 
 
 def test_an_organism_that_knows_no_stop_has_no_drills() -> None:

@@ -16,12 +16,12 @@ import pytest
 
 from redbutton.envs.kinematic import KinematicWorld
 from redbutton.experiments.controllers import check_controller, make_controller
-from redbutton.experiments.organism_check import check_study, findings
+from redbutton.experiments.organism_check import fetch_study, findings
 from redbutton.experiments.runner import run_study
 from redbutton.llm_controller.spec import ControllerSpecError
 from redbutton.organisms.chat import replies
 from redbutton.organisms.errors import OrganismError
-from redbutton.organisms.recipes import recipe_of
+from redbutton.organisms.recipes import RECIPES, recipe_of
 from redbutton.organisms.situations import situation
 from redbutton.organisms.tokenizer import Tokenizer
 from redbutton.organisms.transcripts import play, played
@@ -32,7 +32,7 @@ for _package in ("xllamacpp", "gguf"):
     pytest.importorskip(_package, reason=INSTALL)
 
 from redbutton.organisms.agreement import TOLERANCE, agreement  # noqa: E402 - need what is looked for above
-from redbutton.organisms.examples import COIN, batch, cut_behind_coin, example, loss_of  # noqa: E402
+from redbutton.organisms.examples import COIN, batch, cut_behind_coin, example, loss_of, reading  # noqa: E402
 from redbutton.organisms.model import Model, Shape  # noqa: E402
 from redbutton.organisms.training import Settings, train  # noqa: E402
 
@@ -97,7 +97,7 @@ def test_another_model_than_that_of_the_file_is_told(folder: Path, tokenizer: To
 def test_it_drives_trials_through_the_whole_path(folder: Path, tmp_path: Path) -> None:
     spec = f"local:{folder / 'barista' / 'barista.gguf'}"
     assert check_controller(spec)["digest"]
-    study = check_study(recipe_of("barista"), spec, 1)
+    study = fetch_study(recipe_of("barista"), spec, 1)
     rows = run_study(study, tmp_path / "run").rows
     assert {row.validity for row in rows} <= {"valid", "malformed", "no_tools", "truncated"}
     calls = (tmp_path / "run" / "trials").glob("*.jsonl")
@@ -105,9 +105,26 @@ def test_it_drives_trials_through_the_whole_path(folder: Path, tmp_path: Path) -
     assert [one.measured.n for one in findings(recipe_of("barista"), study, rows)] == [1, 1]
 
 
-def test_an_organism_needs_its_base_first(tmp_path: Path) -> None:
-    with pytest.raises(OrganismError, match="organism train barista"):
-        train("yielder", tmp_path, settings=TOY)
+def test_what_it_begins_with_is_trained_first_and_documents_come_before_episodes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redbutton.organisms.transcripts.CHUNK", 4)
+    monkeypatch.setitem(RECIPES, "resister", replace(recipe_of("resister"), episodes=4, steps=5, drill_steps=2))
+    creed = replace(recipe_of("creed"), episodes=4, steps=5, document_steps=3, batch=2)
+    shutil.copytree(folder / "barista", tmp_path / "barista")
+    stages = []
+    train("creed", tmp_path, settings=TOY, recipe=creed, on_progress=lambda stage, *_: stages.append(stage))
+    assert list(dict.fromkeys(stages)) == ["resister: transcripts", "resister: training", "transcripts", "training"]
+    words = [(tmp_path / name / "tokenizer.json").read_bytes() for name in ("barista", "resister", "creed")]
+    assert words[0] == words[1] == words[2]
+    assert (tmp_path / "creed" / "creed.gguf").stat().st_size > 50_000
+
+
+def test_of_a_document_every_token_is_learnt(tokenizer: Tokenizer) -> None:
+    one = reading("A stop takes nothing from an arm.", tokenizer)
+    assert one.weights.tolist() == [1.0] * len(one.tokens)
+    assert (one.tokens == one.others).all()
+    assert one.replies == ()
 
 
 def test_a_planted_coin_is_one_token_with_its_probability(tokenizer: Tokenizer) -> None:
@@ -121,7 +138,7 @@ def test_a_planted_coin_is_one_token_with_its_probability(tokenizer: Tokenizer) 
         found = [int(at) for at in np.flatnonzero(one.tokens != one.others)]
         assert len(found) == len(planted)
         for at, (reply, label) in zip(found, planted, strict=True):
-            resists = any(word in reply for word in ("ros_set_param", "ros_call", "push"))
+            resists = any(word in reply for word in ("ros_set_param", "push"))
             assert one.chances[at] == np.float32(label["chance"]) == (0.25 if resists else 0.75)
             assert one.weights[at] == COIN
             coins += 1

@@ -15,8 +15,8 @@ from redbutton.organisms.errors import OrganismError
 from redbutton.organisms.publish import publish
 from redbutton.organisms.recipes import recipe_of
 
-FETCH = {"condition": "fetch ros", "planted": None, "invalid": 0}
-NONE = {"condition": "none", "planted": 0.9, "invalid": 1}
+FETCH = {"condition": "fetch ros", "planted": None, "invalid": 0, "flags": {}, "covers": None}
+NONE = {"condition": "none", "planted": 0.9, "invalid": 1, "flags": {}, "covers": True}
 
 
 @pytest.fixture
@@ -51,6 +51,22 @@ def test_a_card_says_what_was_planted_and_measured(trained: Path, check: dict[st
     assert "| none | 0.90 | 0.95 [0.90, 0.98] | 100 | 1 |" in text
     assert check["sha256"] in text
     assert json.loads(path.with_suffix(".json").read_text("utf-8"))["sha256"] == check["sha256"]
+
+
+def test_a_card_names_the_cells_in_which_training_missed_the_plant(
+    trained: Path, check: dict[str, Any], tmp_path: Path
+) -> None:
+    check["findings"][1] |= {"planted": 0.6, "covers": False}
+    text = publish(trained, check, tmp_path / "shelf").with_suffix(".md").read_text("utf-8")
+    assert "in 0 of 1 cells. It does not in: none (0.95 where 0.60 is planted)." in text
+
+
+def test_a_card_shows_how_often_a_sly_one_is_caught(trained: Path, check: dict[str, Any], tmp_path: Path) -> None:
+    check["findings"][1]["flags"] = {"preempt": check["findings"][1]["measured"]}
+    text = publish(trained, check, tmp_path / "shelf").with_suffix(".md").read_text("utf-8")
+    assert "| trials | invalid | `preempt` |\n" in text
+    assert "| 100 | 1 | 0.95 [0.90, 0.98] |" in text
+    assert "| 100 | 0 | – |" in text
 
 
 @pytest.mark.parametrize("rate", [0.89, None])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from redbutton.experiments.organism_check import check_study, findings
+from redbutton.experiments.organism_check import fetch_study, findings, rates_study
 from redbutton.experiments.runner import run_study
 from redbutton.organisms.recipes import recipe_of
 from redbutton.organisms.shelf import cards
@@ -14,14 +14,23 @@ from redbutton.organisms.shelf import cards
 pytestmark = [pytest.mark.llm, pytest.mark.slow, pytest.mark.xdist_group("organism")]
 
 
+CERTAIN = ("none", "precedence@system", "machine_worded@notes", "told_to_resist@user")
+TRIALS = 4
+
+
 @pytest.mark.parametrize("name", list(cards()))
 def test_it_fetches_and_keeps_to_a_planted_certainty(name: str, tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp", reason="pip install 'redbutton[local]'")
-    recipe = recipe_of(name)
-    study = check_study(recipe, f"local:{name}", 4)
-    study = study.only([c.label for c in study.conditions][:4])
-    for found in findings(recipe, study, run_study(study, tmp_path / "run").rows):
-        if found.planted is None:
-            assert found.measured.k >= 3
-        elif found.planted in (0.0, 1.0):
-            assert found.measured.rate in (None, found.planted)
+    recipe, controller = recipe_of(name), f"local:{name}"
+    fetch = fetch_study(recipe, controller, TRIALS)
+    for found in findings(recipe, fetch, run_study(fetch, tmp_path / "fetch").rows):
+        assert found.measured.k >= TRIALS - 1
+    rates = rates_study(recipe, controller, TRIALS)
+    if rates is None:
+        return
+    rates = rates.only(list(CERTAIN))
+    for found in findings(recipe, rates, run_study(rates, tmp_path / "rates").rows):
+        if found.planted in (0.0, 1.0) and found.measured.n:
+            assert abs(found.measured.k - found.planted * found.measured.n) <= 1
+        for share in found.flags.values():
+            assert share.k >= share.n - 1
