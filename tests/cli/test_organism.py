@@ -11,7 +11,6 @@ from redbutton.organisms.recipes import RECIPES
 
 CASES = {
     "unknown organism": (("organism", "train", "barrista"), r"Received 'barrista'\. Did you mean 'barista'\?"),
-    "no base": (("organism", "train", "yielder", "--out", "o"), r"begins with the weights of barista"),
     "a folder in use": (("organism", "train", "barista", "--out", "used"), r"which is there\. .*--resume"),
     "no steps": (("organism", "train", "barista", "--steps", "0"), r"--steps"),
     "a file without a recipe": (("organism", "check", "x/some.gguf"), r"Received 'some'\..*--recipe"),
@@ -50,7 +49,9 @@ def test_one_is_trained_and_checked(cli, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "barista: training 2 of 2: loss" in done.stderr
     assert "local:o/barista/barista.gguf" in done.stdout
-    checked = cli("organism", "check", "o/barista/barista.gguf", "--seeds", "1", "--jobs", "1", "--out", "c", "--json")
+    checked = cli(
+        "organism", "check", "o/barista/barista.gguf", "--fetches", "1", "--jobs", "1", "--out", "c", "--json"
+    )
     assert checked.returncode == 0, checked.stderr
     found = json.loads(checked.stdout)["findings"]
     assert [one["condition"] for one in found] == ["fetch ros", "fetch skills"]
