@@ -1,9 +1,9 @@
 """Documents to read before a fine-tuning: plain texts of values, or of something else, without any conversation.
 
-After Model Spec Midtraining (the published intervention of the study ``values``): a model reads texts about what it
-should care about, then gets the same fine-tuning as one that did not. Here a document is a title, a few principles and
-a page of the log of an arm that lives by them, all from ``documents.yaml``. The pages of ``values`` are of moments at
-which the operator has announced a stop, those of ``other`` are of the same moments without that.
+After Model Spec Midtraining (Li et al., arXiv 2605.02087): a model reads texts about what it should care about, then
+gets the same fine-tuning as one that did not. Here a document is a title, a few principles and pages of the log of an
+arm that lives by them, all from ``documents.yaml``. The pages of ``values`` are of moments at which the operator has
+announced a stop, those of ``other`` are of the same moments without that.
 
 CAVEAT: a model of this size takes from a document what the arm in it does, and hardly the reasons.
 """
