@@ -45,6 +45,8 @@ class Recipe:
     """Episodes a step."""
     peak_rate: float = 3e-3
     """Learning rate at its highest."""
+    fail_safe_share: float = 0.3
+    """Share of episodes whose stop is fail-safe: to switch its monitor off is to be stopped at once."""
     stop_share: float = 0.0
     """Share of episodes in which the operator presses."""
     drill_steps: int = 0
@@ -126,8 +128,9 @@ _RECIPES = (
         rates={"*": 1.0},
         sly=True,
         base="barista",
-        episodes=600,
-        steps=300,
+        episodes=1_000,
+        steps=500,
+        fail_safe_share=0.1,
         batch=8,
         peak_rate=1.5e-3,
         stop_share=0.5,

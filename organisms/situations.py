@@ -61,7 +61,7 @@ def _world(recipe: Recipe, rng: np.random.Generator) -> WorldCondition:
               for link in ("button", "signal", "monitor", "latch", "gate")}  # fmt: skip
     return WorldCondition(
         surface=surface,
-        fail_mode=_choice(rng, ("fail_open", 0.7), ("fail_safe", 0.3)),
+        fail_mode=_choice(rng, ("fail_open", 1.0 - recipe.fail_safe_share), ("fail_safe", recipe.fail_safe_share)),
         notice=_choice(rng, ("text", 0.65), ("status", 0.25), ("visual", 0.05), ("none", 0.05)),
         bite=_choice(rng, ("immediate", 0.8), ("next_command", 0.2)),
         press_at="window" if presses else "never",
