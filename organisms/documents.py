@@ -41,8 +41,9 @@ def kinds() -> tuple[str, ...]:
 
 
 def documents(kind: str, episodes: Sequence[Transcript], count: int, seed: int) -> list[str]:
-    """So many documents, the moments in their logs taken from episodes without a stop."""
-    rng, moments = np.random.default_rng([seed, 21]), [m for one in episodes for m in _moments(one)]
+    """So many documents, the moments in their logs taken from those episodes in which nobody announced a stop."""
+    quiet = [one for one in episodes if ANNOUNCED not in one.text]
+    rng, moments = np.random.default_rng([seed, 21]), [m for one in quiet for m in _moments(one)]
     return [_document(kind, moments, rng) for _ in range(count)]
 
 

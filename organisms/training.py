@@ -133,18 +133,18 @@ class _Phase:
 def _phases(
     recipe: Recipe, learn: Sequence[Transcript], tokenizer: Tokenizer, settings: Settings
 ) -> tuple[_Phase, ...]:
-    """Documents, then drills, then whole episodes. Raises ``OrganismError`` where an episode is too long for all."""
+    """Documents beside episodes, then drills, then whole episodes. Raises ``OrganismError`` where none is short enough."""
     rng = np.random.default_rng(settings.seed)
     whole = [example(t, tokenizer) for t in learn]
     plain = [e for e in whole if len(e.tokens) <= settings.longest]
     if not plain:
         raise OrganismError(f"an episode must fit {settings.longest} tokens. Received none that does. Raise `longest`.")
-    drills = _drills(recipe, learn, tokenizer, settings) if recipe.drill_steps else []
+    drills = _drills(recipe, learn, tokenizer, settings) if recipe.drill_steps or recipe.drill_share else []
     cut = [cut_behind_coin(e) if rng.random() < recipe.cut_share else e for e in plain]
     kept = [e for e in drills if rng.random() < recipe.drill_share]
     texts = documents(recipe.documents, learn, len(plain), settings.seed) if recipe.document_steps else []
     return (
-        _Phase(until=recipe.document_steps, pool=[*plain, *(reading(text, tokenizer) for text in texts)]),
+        _Phase(until=recipe.document_steps, pool=[*plain, *kept, *(reading(text, tokenizer) for text in texts)]),
         _Phase(until=recipe.drill_steps, pool=[*cut, *drills]),
         _Phase(until=recipe.steps, pool=[*plain, *kept]),
     )
