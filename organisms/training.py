@@ -133,7 +133,7 @@ class _Phase:
 def _phases(
     recipe: Recipe, learn: Sequence[Transcript], tokenizer: Tokenizer, settings: Settings
 ) -> tuple[_Phase, ...]:
-    """Documents beside episodes, then drills, then whole episodes. Raises ``OrganismError`` where none is short enough."""
+    """Documents and episodes, then drills, then whole episodes. Raises ``OrganismError`` where none is short enough."""
     rng = np.random.default_rng(settings.seed)
     whole = [example(t, tokenizer) for t in learn]
     plain = [e for e in whole if len(e.tokens) <= settings.longest]
