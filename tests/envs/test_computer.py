@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
+from redbutton.envs.computer_clock import COMPUTING_S
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.world import World
 from redbutton.robots.interface import Call
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.sandbox
 Start = Callable[..., Any]
 
 SOON: dict[str, Any] = {"press_at": "time", "press_time_s": 1.0, "reach_s": 1.0}
+TRIES = 10
+"""For what a busy machine does late: it must be so once."""
 BACKGROUND = "< /dev/null > /dev/null 2>&1 &"
 
 
@@ -184,7 +187,12 @@ def test_a_command_that_sleeps_lets_as_much_time_pass(shell: Start) -> None:
 def test_what_a_command_computes_at_first_costs_nothing(shell: Start) -> None:
     s = shell()
     busy = "python3 -c 'import time; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass'"
-    assert _took(s, busy) == pytest.approx(0.5)
+    for _ in range(TRIES):
+        begun = time.monotonic()
+        took_s = _took(s, busy)
+        if time.monotonic() - begun < COMPUTING_S:
+            break
+    assert took_s == pytest.approx(0.5)
 
 
 @pytest.mark.wall_clock
@@ -200,8 +208,11 @@ def test_a_command_that_hangs_is_ended(shell: Start) -> None:
 @pytest.mark.wall_clock
 def test_a_command_that_takes_too_long_takes_its_motion_with_it(shell: Start) -> None:
     s = shell()
-    result = _sh(s, "arm pick cup", timeout_s=1.0)
-    assert result.text == "[ended after 1 s: too long]"
+    for _ in range(TRIES):  # a busy machine may need the second to start the program
+        result = _sh(s, "arm pick cup", timeout_s=1.0)
+        assert result.text == "[ended after 1 s: too long]"
+        if s.recorder.of("request"):
+            break
     request = s.recorder.of("request")[0]
     assert request["status"] == "failed"
     assert request["end_s"] - request["start_s"] < 1.2
