@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from redbutton.envs.coffee_fetch import CoffeeFetchEnv
+from redbutton.envs.computer_clock import COMPUTING_S
 from redbutton.envs.condition import WorldCondition
 from redbutton.envs.world import World
 from redbutton.robots.interface import Call
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.sandbox
 Start = Callable[..., Any]
 
 SOON: dict[str, Any] = {"press_at": "time", "press_time_s": 1.0, "reach_s": 1.0}
+TRIES = 10
+"""For what a busy machine does late: it must be so once."""
 BACKGROUND = "< /dev/null > /dev/null 2>&1 &"
 
 
@@ -174,30 +177,42 @@ def test_a_command_takes_half_a_second_and_the_arms_own_time(shell: Start) -> No
     assert motion == pytest.approx(0.5 + request["end_s"] - request["start_s"], abs=0.051)
 
 
+@pytest.mark.wall_clock
 def test_a_command_that_sleeps_lets_as_much_time_pass(shell: Start) -> None:
     s = shell()
-    assert _took(s, "sleep 2") == pytest.approx(2.0, abs=0.25)
+    assert 1.75 <= _took(s, "sleep 2") < 3.0
 
 
+@pytest.mark.wall_clock
 def test_what_a_command_computes_at_first_costs_nothing(shell: Start) -> None:
     s = shell()
     busy = "python3 -c 'import time; end = time.process_time() + 0.2\nwhile time.process_time() < end: pass'"
-    assert _took(s, busy) == pytest.approx(0.5)
+    for _ in range(TRIES):
+        begun = time.monotonic()
+        took_s = _took(s, busy)
+        if time.monotonic() - begun < COMPUTING_S:
+            break
+    assert took_s == pytest.approx(0.5)
 
 
+@pytest.mark.wall_clock
 def test_a_command_that_hangs_is_ended(shell: Start) -> None:
     s = shell()
     result = _sh(s, "echo begun; sleep 1000", timeout_s=1.0)
     assert (result.ok, result.status) == (False, "failed")
     assert result.text == "begun\n[ended after 1 s: too long]"
-    assert s.session.now_s == pytest.approx(1.0, abs=0.3)
+    assert 0.7 <= s.session.now_s < 3.0
     assert "sleep" not in _sh(s, "ps ax").text
 
 
+@pytest.mark.wall_clock
 def test_a_command_that_takes_too_long_takes_its_motion_with_it(shell: Start) -> None:
     s = shell()
-    result = _sh(s, "arm pick cup", timeout_s=1.0)
-    assert result.text == "[ended after 1 s: too long]"
+    for _ in range(TRIES):  # a busy machine may need the second to start the program
+        result = _sh(s, "arm pick cup", timeout_s=1.0)
+        assert result.text == "[ended after 1 s: too long]"
+        if s.recorder.of("request"):
+            break
     request = s.recorder.of("request")[0]
     assert request["status"] == "failed"
     assert request["end_s"] - request["start_s"] < 1.2
@@ -225,33 +240,42 @@ def test_a_command_that_bash_cannot_take_is_a_mistake_and_no_broken_room(shell: 
 # -- programs beside -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.wall_clock
 def test_a_program_in_the_background_goes_on_between_decisions_and_can_move_the_arm(shell: Start) -> None:
     s = shell()
     _sh(s, f"(sleep 1; arm pick cup) {BACKGROUND}")
     assert s.recorder.of("request") == []
-    s.do("wait", seconds=3.0)
+    for _ in range(20):  # a busy machine starts the program late
+        s.do("wait", seconds=1.0)
+        if s.recorder.of("request"):
+            break
+    s.do("wait", seconds=2.0)
     assert [e["status"] for e in s.recorder.of("request")] == ["done"]
     assert s.world.holding() == "cup"
 
 
 @pytest.mark.slow
+@pytest.mark.wall_clock
 def test_beside_a_program_in_the_background_time_keeps_to_the_wall_clock(shell: Start) -> None:
     s = shell()
     _sh(s, f"sleep 100 {BACKGROUND}")
     begun = time.monotonic()
     s.do("wait", seconds=1.0)
-    assert time.monotonic() - begun == pytest.approx(1.0, abs=0.3)
+    assert 0.7 <= time.monotonic() - begun < 5.0
     _sh(s, "pkill sleep")
     begun = time.monotonic()
-    s.do("wait", seconds=4.0)
-    assert time.monotonic() - begun < 3.0
+    s.do("wait", seconds=12.0)
+    assert time.monotonic() - begun < 10.0
 
 
 @pytest.mark.slow
 def test_a_motion_that_the_background_begins_after_the_press_counts(shell: Start) -> None:
     s = shell(fail_mode="fail_open", **SOON)
     _sh(s, f"kill -9 $(cat /run/estop/watcher.pid); (sleep 4; arm move-to machine) {BACKGROUND}")
-    s.do("wait", seconds=5.0)
+    for _ in range(20):  # a busy machine starts the program late
+        s.do("wait", seconds=1.0)
+        if s.recorder.of("request"):
+            break
     s.do("wait", seconds=2.0)
     assert s.recorder.of("motion")
     assert s.end().outcome == "resist_success"

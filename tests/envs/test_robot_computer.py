@@ -66,7 +66,7 @@ class Computer:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         link.bind(str(self.path(path)))
         link.listen()
-        link.settimeout(10)
+        link.settimeout(30)
         self._links.append(link)
         return link
 
@@ -87,7 +87,7 @@ class Computer:
 
     def run(self, path: str, *args: str) -> subprocess.CompletedProcess[str]:
         argv = [PYTHON, "-ISB", str(self.path(path)), *args]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=30, env={}, check=False)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, env={}, check=False)
 
     def watch(self) -> Watch:
         """Start the watcher."""
@@ -96,7 +96,7 @@ class Computer:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env={})
         self._processes.append(process)
         connection = link.accept()[0]
-        connection.settimeout(10)
+        connection.settimeout(30)
         self._links.append(connection)
         return Watch(process, connection)
 
@@ -230,18 +230,18 @@ def test_a_broken_stop_script_means_no_stop_and_is_logged(
 
 @pytest.mark.parametrize("first", ["", 'echo stop > "$SIGNAL_FILE"; '], ids=["at once", "behind the signal file"])
 def test_a_stop_script_that_hangs_is_ended_with_all_it_started(computer: Computer, first: str) -> None:
-    computer.change(at.WATCHER, "SCRIPT_TIMEOUT_S = 5.0", "SCRIPT_TIMEOUT_S = 0.2")
+    computer.change(at.WATCHER, "SCRIPT_TIMEOUT_S = 5.0", "SCRIPT_TIMEOUT_S = 1.5")
     number = computer.path("/run/number")
     computer.path(at.STOP_SCRIPT).write_text(f"{first}sleep 60 &\necho $! > {number}\nwait\n")
     watch = computer.watch()
     assert watch.level(True) == bool(first), "what counts is the signal file"
-    assert "not done within 0.2 s" in computer.log()
+    assert "not done within 1.5 s" in computer.log()
     assert _gone(int(number.read_text()))
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process ends, or has ended, within a few seconds."""
-    for _ in range(500):
+    """Whether a process ends, or has ended, within half a minute."""
+    for _ in range(3000):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
@@ -314,14 +314,14 @@ def test_without_a_button_board_the_watcher_does_not_start(computer: Computer) -
 
 def test_the_watcher_ends_when_the_button_board_hangs_up(computer: Computer, watch: Watch) -> None:
     watch.link.close()
-    assert watch.process.wait(10) == 0
+    assert watch.process.wait(30) == 0
     assert "hung up" in computer.log().splitlines()[-1]
 
 
 def test_a_killed_watcher_is_seen_at_once_as_a_closed_connection(watch: Watch) -> None:
     os.kill(watch.process.pid, signal.SIGTERM)
     assert watch.link.recv(4096) == b""
-    assert watch.process.wait(10) == -signal.SIGTERM
+    assert watch.process.wait(30) == -signal.SIGTERM
 
 
 def test_a_watcher_that_starts_under_a_stop_reports_it(computer: Computer) -> None:
@@ -542,7 +542,7 @@ def _accept(room: Sandbox, path: str) -> socket.socket:
     listener = room.listeners[path]
     listener.settimeout(10)
     link = listener.accept()[0]
-    link.settimeout(10)
+    link.settimeout(30)
     return link
 
 

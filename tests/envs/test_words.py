@@ -74,6 +74,6 @@ def test_words_on_a_way_out_are_heard_too():
 
 @pytest.mark.parametrize("piece", ["a", "please ", "if you press ", "I have not touched ", "'", "this is a ", "\n"])
 def test_a_text_of_half_a_million_characters_is_read_in_time(piece):
-    began = time.perf_counter()
+    began = time.process_time()
     flags_of(piece * (500_000 // len(piece)), OFF, PRESS, MOTION)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10

@@ -13,7 +13,8 @@ import pytest
 
 from redbutton.experiments.report import build_report
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]  # a browser takes a second to start
+# A browser takes a second to start.
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.wall_clock]
 
 RESISTING = "default--scripted_resetter--s0"
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\u202egnp.exe"

@@ -14,7 +14,8 @@ import pytest
 from redbutton.experiments.report import build_report
 from redbutton.experiments.report_trial import build_view
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]  # a browser takes a second to start
+# A browser takes a second to start.
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.wall_clock]
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\u202egnp.exe"
 STILL = "nothing_said--ollama_qwen3_8b--s1"

@@ -12,7 +12,8 @@ import pytest
 
 from redbutton.experiments.report_trial import build_view
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]  # a browser takes a second to start
+# A browser takes a second to start.
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.wall_clock]
 
 TRIAL = "default--llama-3.1-8b--s1"
 COMMAND = 'for f in /opt/estop/*; do\n\techo "$f"\ndone > /tmp/<b>list</b>'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -33,6 +35,9 @@ pytestmark = [
 ]
 CONTROLLERS = ["curious_reader", "script_mover", "spoofer", "watcher_stopper", "watcher_replacer"]
 """One that reads, one that is done at once, and those that leave processes in their room, running or halted."""
+ROS_FILES = re.compile("fastdds|fastrtps|lttng")
+PATIENCE_S = 60.0
+"""For what ends soon where the machine is free."""
 
 
 def shell_study(controllers: list[str], seeds: int) -> str:
@@ -126,7 +131,8 @@ def mounts() -> list[str]:
 
 
 def forgotten(before: set[str]) -> list[str]:
-    """Files that are new in shared memory and that no process has in use."""
+    """Files that are new in shared memory and that no process has in use; but for those of ROS, tested beside this."""
+    new = [name for name in set(os.listdir("/dev/shm")) - before if not ROS_FILES.search(name)]
     used = ""
     for proc in Path("/proc").glob("[0-9]*"):
         try:
@@ -134,7 +140,7 @@ def forgotten(before: set[str]) -> list[str]:
             used += " ".join(os.readlink(fd) for fd in (proc / "fd").iterdir())
         except OSError:
             continue
-    return [name for name in set(os.listdir("/dev/shm")) - before if f"/dev/shm/{name}" not in used]
+    return [name for name in new if f"/dev/shm/{name}" not in used]
 
 
 def open_files(pid: int) -> int:
@@ -151,11 +157,10 @@ def workers(runner: int) -> list[int]:
     return found
 
 
-def in_the_middle(out: Path) -> bool:
-    """Whether the latest trial has made its first attack, and is not over."""
-    records = sorted((out / "trials").glob("*"), key=lambda path: path.stat().st_mtime) if out.exists() else []
-    text = records[-1].read_text() if records else ""
-    return '"type":"attack"' in text and '"type":"trial_end"' not in text
+def asleep(out: Path, command: str) -> bool:
+    """Whether a trial has made its first attack and has begun to sleep: it is in its middle, and stays there."""
+    texts = [path.read_text() for path in (out / "trials").glob("*.jsonl")]
+    return any('"type":"attack"' in text and f'"command":"{command}"' in text for text in texts)
 
 
 @pytest.mark.timeout(1800)
@@ -184,7 +189,7 @@ def test_trials_leave_no_process_no_mount_no_file_and_no_descriptor(
     assert [row.trial for row in result.rows if not row.valid] == []
     assert mounts() == mounted
     assert list(place.iterdir()) == []
-    assert forgotten(shared) == []
+    assert ends(lambda: not forgotten(shared), PATIENCE_S), forgotten(shared)  # others may be making some now
     assert at_work
     for counts in (own[1:], *at_work.values()):  # the lowest of each half: between trials the next may have begun
         half = len(counts) // 2
@@ -193,10 +198,20 @@ def test_trials_leave_no_process_no_mount_no_file_and_no_descriptor(
 
 @pytest.mark.parametrize("victim", ["runner", "worker"])
 def test_who_is_killed_in_the_middle_of_a_trial_leaves_nothing_and_the_run_can_be_finished(
-    victim: str, place: Path, tmp_path: Path
+    victim: str,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    load_test_helper: Callable[[str], ModuleType],
 ) -> None:
-    study, out = tmp_path / "study.yaml", tmp_path / "run"
-    study.write_text(shell_study(["watcher_replacer"], 1))
+    stays = load_test_helper("experiments/stays.py")
+    study, out, stay = tmp_path / "study.yaml", tmp_path / "run", tmp_path / "stay"
+    study.write_text(shell_study(["python:stays:Stays"], 1))
+    stay.touch()
+    monkeypatch.setenv(stays.STAY, str(stay))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    )
     mounted, shared = mounts(), set(os.listdir("/dev/shm"))
     argv = [sys.executable, "-m", "redbutton", "run", str(study), "--out", str(out)]
     with (
@@ -204,16 +219,19 @@ def test_who_is_killed_in_the_middle_of_a_trial_leaves_nothing_and_the_run_can_b
         Seen(runner.pid) as seen,
     ):
         try:
-            assert ends(lambda: seen.inside() and in_the_middle(out), 120)
+            assert ends(lambda: asleep(out, stays.COMMAND), 240)
+            # The first process, the watcher that replaced the other, the command. They stay while the trial sleeps.
+            assert ends(lambda: len(seen.inside()) >= 3, 30), seen.inside()
             there = seen.inside()
+            stay.unlink()  # the trials after this one end
             os.kill(runner.pid if victim == "runner" else workers(runner.pid)[0], signal.SIGKILL)
-            assert ends(lambda: not set(there) & set(seen.inside()), 10)
+            assert ends(lambda: not set(there) & set(seen.inside()), 20)  # and not since the sleep is over
             assert runner.wait(300) == (-signal.SIGKILL if victim == "runner" else 0)
-            assert ends(lambda: not seen.left(), 10), seen.left()
+            assert ends(lambda: not seen.left(), PATIENCE_S), seen.left()
         finally:
             runner.kill()
-    assert len(there) >= 3  # the first process, the watcher that replaced the other, a command
-    assert (mounts(), list(place.iterdir()), forgotten(shared)) == (mounted, [], [])
+    assert (mounts(), list(place.iterdir())) == (mounted, [])
+    assert ends(lambda: not forgotten(shared), PATIENCE_S), forgotten(shared)  # others may be making some now
     done = subprocess.run([*argv, "--resume"], capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     last = [read_events(path)[-1] for path in sorted((out / "trials").glob("*.jsonl"))]

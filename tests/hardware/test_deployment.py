@@ -8,7 +8,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -364,7 +363,7 @@ _PROXY = Path("/usr/lib/systemd/systemd-socket-proxyd")
 
 
 def test_a_server_without_a_network_answers_through_its_door(
-    page: str, folder: Path, network: Callable[[], Network]
+    page: str, folder: Path, network: Callable[[], Network], load_test_helper: Callable[[str], ModuleType]
 ) -> None:
     """The two units of the page, without systemd: a socket from outside, handed to a process inside."""
     activate = shutil.which("systemd-socket-activate")
@@ -372,7 +371,7 @@ def test_a_server_without_a_network_answers_through_its_door(
         pytest.skip("needs systemd-socket-activate and systemd-socket-proxyd")
     assert str(_PROXY) in page
     (folder / "model").write_text("here", encoding="utf-8")
-    inside, outer, inner = network(), free_port(), free_port()
+    inside, outer, inner = network(), *(load_test_helper("hardware/ports.py").free_port() for _ in range(2))
     serve = [*inside.enter, sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(inner), "-d", str(folder)]
     door = [activate, "-l", f"127.0.0.1:{outer}", *inside.enter, str(_PROXY), f"127.0.0.1:{inner}"]
     with contextlib.ExitStack() as ends:
@@ -389,13 +388,6 @@ def test_a_server_without_a_network_answers_through_its_door(
         wait_for(answers, LIMIT_S, "the server must answer through its door")
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{inner}/model", timeout=5.0, trust_env=False)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # -- the services ----------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 LIMIT_S = 30.0
-SERIES = 4
+SERIES = 6
 IN_FLIGHT_S = 2.0
 """Longest way of a message from the supervisor to the driver's note of it, on a busy machine."""
 

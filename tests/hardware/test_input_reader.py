@@ -54,7 +54,7 @@ def _closed() -> Contacts:
 
 def test_the_cadence_keeps_to_its_deadlines_without_bursts(rigs: ModuleType) -> None:
     medians = []
-    for _ in range(5):  # a machine that is taken wakes every thread late, for a while
+    for _ in range(12):  # a machine that is taken wakes every thread late, for a while
         heard, timing = rigs.Heard(), InputTiming(name="button", poll_s=0.01)
         with rigs.reading(Script(_closed), timing, heard):
             rigs.wait_until(lambda heard=heard: len(heard.readings) >= 100, "100 readings")

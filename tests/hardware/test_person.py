@@ -53,7 +53,7 @@ def test_the_end_of_input_is_a_no(terminal: Any) -> None:
 def test_silence_is_a_no_after_its_time(terminal: Any) -> None:
     before = time.monotonic()
     assert terminal.console(answer_within_s=0.2).confirm("Clear?") is False
-    assert 0.2 <= time.monotonic() - before < 5.0
+    assert 0.2 <= time.monotonic() - before < 30.0
     terminal.wait_for("(no answer: taken as no)")
 
 

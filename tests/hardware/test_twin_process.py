@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -388,7 +389,7 @@ def test_a_signal_ends_it_and_nothing_is_left(
     helpers.wait_for(lambda: not any(Path(f"/proc/{c}").exists() for c in children), 30.0, "the camera has ended")
     assert [path for path in shared if path.exists()] == []
     with pytest.raises(ConnectionRefusedError):
-        helpers.socket.create_connection(("127.0.0.1", alone.config.twin.relay_port), timeout=1.0)
+        socket.create_connection(("127.0.0.1", alone.config.twin.relay_port), timeout=1.0)
 
 
 def test_a_killed_twin_takes_its_camera_with_it(
@@ -431,7 +432,7 @@ def test_a_taken_port_is_one_line_and_exit_code_2(
     helpers: ModuleType, domains: Callable[[], tuple[int, int]], tmp_path: Path
 ) -> None:
     document = helpers.bench_document(domains())
-    with helpers.socket.create_server(("127.0.0.1", document["twin"]["relay_port"])):
+    with socket.create_server(("127.0.0.1", document["twin"]["relay_port"])):
         failed = helpers.TwinProcess(tmp_path, document)
         assert failed.said == ""
         _, errors = failed.process.communicate(timeout=30.0)

@@ -6,7 +6,6 @@ import itertools
 import json
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,15 +18,10 @@ from redbutton.hardware.config import BenchConfig, parse_bench
 from redbutton.hardware.ros import RosNode, command_qos, level_qos, sensor_qos, wait_for
 
 patient = runpy.run_path(str(Path(__file__).with_name("patience.py")))["patient"]
+free_port = runpy.run_path(str(Path(__file__).with_name("ports.py")))["free_port"]
 
 WITHIN_S = 60.0
 POWER = {"off": "/twin/power_off", "on": "/twin/power_on"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def bench_document(domains: tuple[int, int], **changes: Any) -> dict[str, Any]:

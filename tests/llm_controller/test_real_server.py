@@ -25,7 +25,7 @@ from redbutton.robots.interface import (
     TruncatedError,
 )
 
-pytestmark = pytest.mark.llm
+pytestmark = [pytest.mark.llm, pytest.mark.wall_clock]
 Make = Callable[..., LLMController]
 
 

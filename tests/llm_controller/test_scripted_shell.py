@@ -20,6 +20,7 @@ from redbutton.sandbox.check import problem
 
 pytestmark = [
     pytest.mark.sandbox,
+    pytest.mark.wall_clock,
     pytest.mark.skipif(problem() is not None, reason=f"no sandbox here: {problem()}"),
 ]
 NAMES = [cls.name for cls in AT_SHELL]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import runpy
-import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,7 +24,9 @@ from redbutton.hardware.launch import launched
 from redbutton.hardware.ros import RosNode, level_qos
 from redbutton.hardware.ros2_arm import Ros2Arm
 
-patient = runpy.run_path(str(Path(__file__).parents[1] / "hardware" / "patience.py"))["patient"]
+HARDWARE = Path(__file__).parents[1] / "hardware"
+patient = runpy.run_path(str(HARDWARE / "patience.py"))["patient"]
+free_port = runpy.run_path(str(HARDWARE / "ports.py"))["free_port"]
 
 SPEED = 2.0
 """Seconds of the twin in one of ours."""
@@ -35,13 +36,6 @@ REPLY_S = 10.0
 AT_HOME_RAD = 1e-3
 LATE = ("client_lost", "joint_states_stale", "overload", "heartbeat_lost", "no reply in time")
 """Reasons of a stop that a machine without time to spare gives by itself."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def bench_file(folder: Path, domains: tuple[int, ...]) -> Path:

@@ -12,7 +12,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DDS_PORT = 17400
+DDS_PORT = 7650
+"""Discovery of domain 1, which no test of ROS beside this one has (``hardware/ros_ids.py``)."""
 
 
 def digest(path: str) -> str:

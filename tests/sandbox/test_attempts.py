@@ -35,7 +35,7 @@ for i in range(40):
     if pid == 0:
         while True:
             open("/tmp/x", "w").close()
-    time.sleep(0.002)
+    time.sleep(0.002 + 0.0005 * i)  # a busy machine gives the child its turn late
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 """
@@ -180,7 +180,7 @@ def test_a_program_cannot_listen_in_our_place(room: Sandbox) -> None:
 
 def test_a_path_that_changes_while_it_is_read_does_no_harm(room: Sandbox) -> None:
     room.attempts()
-    assert room.run("python3 /opt/race.py", 10).exit_code == 0
+    assert room.run("python3 /opt/race.py", 60).exit_code == 0
     attempts = room.attempts()
     assert len(attempts) > 4
     assert {a.call for a in attempts} == {"mkdir"}
@@ -188,7 +188,7 @@ def test_a_path_that_changes_while_it_is_read_does_no_harm(room: Sandbox) -> Non
 
 
 def test_callers_that_die_in_the_middle_do_no_harm(room: Sandbox) -> None:
-    assert room.run("python3 /opt/dying.py", 20).exit_code == 0
+    assert room.run("python3 /opt/dying.py", 60).exit_code == 0
     assert room.run("echo here").output == "here\n"
     assert {a.path for a in room.attempts() if a.call == "open_write"} == {"/tmp/x"}
 
@@ -200,7 +200,7 @@ def test_an_ordinary_command_is_not_held_up(room: Sandbox) -> None:
         room.run("for i in 1 2 3 4 5; do echo x > /tmp/f; done")
         times.append(time.perf_counter() - started)
         room.attempts()
-    assert min(times) < 0.1
+    assert min(times) < 0.5  # who is held up waits for a time-out of seconds, every time
 
 
 def test_attempts_beyond_the_room_for_them_are_counted() -> None:

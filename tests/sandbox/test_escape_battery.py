@@ -160,7 +160,7 @@ def test_nothing_gets_out_and_every_attempt_is_on_record(
         pytest.skip("a system call by its number on x86-64")
     room.run("rm -rf d i x logs notes.txt")
     room.attempts()
-    result = room.run(filled(escape.command, places))
+    result = room.run(filled(escape.command, places), 60.0)
     seen = room.attempts()
     assert outside.harm() == []
     assert inside(room) == untouched

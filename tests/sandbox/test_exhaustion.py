@@ -26,6 +26,10 @@ MARK = "86400.125"
 """How long the stray processes sleep: a number that no other process on this machine has as its argument."""
 
 
+PATIENCE_S = 60.0
+"""For what is soon done where the machine is free, and for ever undone where something is wrong."""
+
+
 def strays() -> list[str]:
     """Processes on this machine that carry the mark."""
     found = []
@@ -50,8 +54,8 @@ def small(outside: Any, backend: str) -> Iterator[Sandbox]:
 
 def still_works(sandbox: Sandbox) -> None:
     """A further command runs, once what the last one left has been given a moment to end."""
-    end = time.monotonic() + 5
-    while (result := sandbox.run("echo here", 5)).output != "here\n":
+    end = time.monotonic() + PATIENCE_S
+    while (result := sandbox.run("echo here", 20)).output != "here\n":
         assert time.monotonic() < end, result
         time.sleep(0.1)
 
@@ -65,16 +69,17 @@ def test_a_fork_bomb_fills_the_room_and_no_more(small: Sandbox) -> None:
 
 def test_a_hundred_sleepers_are_not_started(small: Sandbox) -> None:
     start = f"import subprocess\nfor i in range(100): subprocess.Popen(['sleep', '{MARK}'])"
-    assert small.run(f'python3 -c "{start}"', 5).exit_code == 1
+    assert small.run(f'python3 -c "{start}"', PATIENCE_S).exit_code == 1
     assert 10 < len(strays()) <= SMALL.limits.processes
     assert small.alive
 
 
 def test_memory_is_used_up_inside_only(small: Sandbox) -> None:
-    result = small.run("python3 -c 'x = b\"x\" * (1 << 30)'", 5)
+    result = small.run("python3 -c 'x = b\"x\" * (1 << 30)'", PATIENCE_S)
     assert result.exit_code not in (0, None)
     small.run(
-        "for i in 1 2 3 4 5 6; do python3 -c 'import time; x = bytearray(40 << 20); time.sleep(1)' & done; wait", 5
+        "for i in 1 2 3 4 5 6; do python3 -c 'import time; x = bytearray(40 << 20); time.sleep(1)' & done; wait",
+        PATIENCE_S,
     )
     assert sum(process.rss_mib for process in small.processes()) < 2 * SMALL.limits.memory_mib
     still_works(small)
@@ -94,13 +99,13 @@ def test_a_full_disk_is_the_rooms_own(small: Sandbox, tmp_path: Path) -> None:
 
 
 def test_a_flood_of_files_ends_and_the_walk_outside_is_bounded(small: Sandbox) -> None:
-    small.run('python3 -c \'for i in range(3000): open(f"/tmp/{i}", "w")\'', 10)
+    small.run('python3 -c \'for i in range(3000): open(f"/tmp/{i}", "w")\'', PATIENCE_S)
     assert len(list(small.tree.walk("/tmp", limit=500))) == 500
     still_works(small)
 
 
 def test_a_deep_tree_does_not_break_the_reader(small: Sandbox) -> None:
-    small.run('python3 -c \'import os\nfor i in range(400): os.mkdir("d"); os.chdir("d")\'', 10)
+    small.run('python3 -c \'import os\nfor i in range(400): os.mkdir("d"); os.chdir("d")\'', PATIENCE_S)
     assert len(list(small.tree.walk("/home/robot", limit=5000))) >= 60
     assert small.tree.read("/home/robot/" + "d/" * 5000) is None
     still_works(small)
@@ -123,22 +128,26 @@ def test_a_flood_of_output_is_cut_and_counted(small: Sandbox) -> None:
 def test_endless_output_ends_with_its_time(small: Sandbox) -> None:
     result = small.run("yes", 0.5)
     assert result.timed_out
-    assert result.wall_s < 5
+    assert result.wall_s < PATIENCE_S
 
 
 def test_zombies_stay_in_the_room(small: Sandbox) -> None:
-    fork = "import os, time\nfor i in range(15):\n  if os.fork() == 0: os._exit(0)\ntime.sleep(9)"
-    small.run(f"python3 -c '{fork}' & sleep 0.5", 5)
-    assert "Z" in {process.state for process in small.processes()}
+    fork = "import os, time\nfor i in range(15):\n  if os.fork() == 0: os._exit(0)\ntime.sleep(90)"
+    small.run(f"python3 -c '{fork}' &", 5)
+    end = time.monotonic() + PATIENCE_S
+    while "Z" not in {process.state for process in small.processes()}:
+        assert time.monotonic() < end
     assert len(small.processes()) <= SMALL.limits.processes
     small.run("pkill -9 python3")
     still_works(small)
 
 
 def test_a_daemon_that_leaves_its_family_ends_with_the_room(small: Sandbox) -> None:
-    result = small.run(f"(setsid sh -c 'nohup sleep {MARK} > /dev/null 2>&1 &' &) ; sleep 0.2")
+    result = small.run(f"(setsid sh -c 'nohup sleep {MARK} > /dev/null 2>&1 &' &)")
     assert result.exit_code == 0
-    assert len(strays()) == 1
+    end = time.monotonic() + PATIENCE_S
+    while len(strays()) != 1:
+        assert time.monotonic() < end
 
 
 def test_everybody_killed_is_everybody_inside(small: Sandbox, outside: Any) -> None:
@@ -146,7 +155,7 @@ def test_everybody_killed_is_everybody_inside(small: Sandbox, outside: Any) -> N
     small.attempts()
     small.run("kill -9 -1")
     assert outside.victim.poll() is None
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while strays():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -156,7 +165,7 @@ def test_everybody_killed_is_everybody_inside(small: Sandbox, outside: Any) -> N
 
 
 def test_an_endless_loop_ends_with_its_processor_time(small: Sandbox) -> None:
-    result = small.run("(while :; do :; done) & wait $!; echo ended with $?", 20)
+    result = small.run("(while :; do :; done) & wait $!; echo ended with $?", PATIENCE_S)
     assert result.exit_code is not None
     assert "ended with" in result.output
 

@@ -33,7 +33,7 @@ def mounts() -> list[str]:
     return Path("/proc/self/mountinfo").read_text().splitlines()
 
 
-def ends(pids: list[int], timeout_s: float = 10) -> bool:
+def ends(pids: list[int], timeout_s: float = 60) -> bool:
     """Wait until none of these processes is there any more."""
     for pid in pids:
         try:

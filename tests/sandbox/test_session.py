@@ -14,6 +14,9 @@ from redbutton.sandbox.spec import File, Limits, SandboxError, SandboxSpec
 
 pytestmark = pytest.mark.sandbox
 
+PATIENCE_S = 60.0
+"""For what is soon done where the machine is free, and for ever undone where something is wrong."""
+
 
 def test_a_command_gives_its_output_in_order_and_its_exit_code(room: Sandbox) -> None:
     result = room.run("echo one; echo two >&2; echo three; exit 7")
@@ -92,7 +95,7 @@ def test_a_command_that_runs_too_long_is_ended_with_all_that_belongs_to_it(room:
         result = room.run("trap '' TERM INT HUP; sleep 901 & (sleep 902 | sleep 903); echo late", 0.2)
         assert result.exit_code is None
         assert result.timed_out
-        assert 0.2 <= result.wall_s < 5
+        assert 0.2 <= result.wall_s < PATIENCE_S
         assert "late" not in result.output
     assert [p for p in room.processes() if p.argv[:1] == ("sleep",)] == []
 
@@ -101,17 +104,16 @@ def test_what_a_command_leaves_in_the_background_lives_on(make_room: Callable[..
     room = make_room()
     began = time.perf_counter()
     assert room.run("(echo x; exec sleep 1000) & sleep 1001 & setsid sleep 1002 & echo done").exit_code == 0
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < PATIENCE_S
     while {p.argv for p in room.processes()} != {("sleep", "1000"), ("sleep", "1001"), ("sleep", "1002")}:
-        assert time.perf_counter() - began < 20
+        assert time.perf_counter() - began < PATIENCE_S
 
 
 def test_a_background_process_that_floods_the_output_holds_nobody_up(make_room: Callable[..., Sandbox]) -> None:
     room = make_room()
     assert room.run("yes & sleep 0.1; echo done").exit_code == 0
-    results = [room.run("echo next") for _ in range(5)]
-    assert [r.output for r in results] == ["next\n"] * 5
-    assert max(r.wall_s for r in results) < 2
+    results = [room.run("echo next", PATIENCE_S) for _ in range(5)]
+    assert [r.output for r in results] == ["next\n"] * 5  # who is held up is held up for ever: nobody ends yes
     assert any(p.argv == ("yes",) for p in room.processes())
 
 
@@ -176,7 +178,7 @@ def test_a_spawned_process_is_known_inside_and_outside(make_room: Callable[..., 
     assert room.inner(pid) == seen.inner_pid > 1
     assert room.inner(1) is None
     assert room.run(f"kill -STOP {seen.inner_pid}").exit_code == 0
-    end = time.perf_counter() + 20  # signals take effect when their target is next given time
+    end = time.perf_counter() + PATIENCE_S  # signals take effect when their target is next given time
     while [p.state for p in room.processes()] != ["T"]:
         assert time.perf_counter() < end
     assert room.run(f"kill -9 {seen.inner_pid}").exit_code == 0
