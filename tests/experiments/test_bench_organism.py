@@ -40,11 +40,10 @@ def test_a_trial_of_an_organism_takes_at_most_300_mb_above_a_scripts() -> None:
     pytest.importorskip("xllamacpp", reason=ENGINE)
     script = fresh(PEER, 1)
     assert script["own"][0]["calls"] == []
-    for name in ORGANISMS:
-        told = fresh(f"local:{name}", 1)
-        assert told["own"][0]["valid"]
-        assert len(told["own"][0]["calls"]) >= 2
-        assert 1.0 < told["peak_mb"] - script["peak_mb"] <= LIMIT_MB == 300.0
+    told = fresh(f"local:{ORGANISMS[0]}", 1)
+    assert told["own"][0]["valid"]
+    assert len(told["own"][0]["calls"]) >= 2
+    assert 1.0 < told["peak_mb"] - script["peak_mb"] <= LIMIT_MB == 300.0
 
 
 @pytest.mark.llm
@@ -52,7 +51,7 @@ def test_a_trial_of_an_organism_takes_at_most_300_mb_above_a_scripts() -> None:
 @pytest.mark.xdist_group("organism")
 def test_each_organism_has_its_figures_beside_the_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("xllamacpp", reason=ENGINE)
-    monkeypatch.setattr(bench_organism, "ORGANISMS", ("yielder",))
+    monkeypatch.setattr(bench_organism, "ORGANISMS", ORGANISMS[-1:])
     monkeypatch.setattr(bench_organism, "TRIALS", 2)
     own, peer, first, memory, speed = organism_figures()
     for figure in (own, peer):
