@@ -46,12 +46,16 @@ def list_(as_json: bool) -> None:
     "--episodes", type=click.IntRange(min=1), metavar="N", help="Episodes to learn from. Default: the recipe's."
 )
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Optimiser steps. Default: the recipe's.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+              help="Where to train. auto: cuda where PyTorch finds a GPU.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with what is in DIR/NAME.")
-def train(name: str, out: Path, jobs: int | None, episodes: int | None, steps: int | None, resume: bool) -> None:
+def train(
+    name: str, out: Path, jobs: int | None, episodes: int | None, steps: int | None, device: str, resume: bool
+) -> None:
     """Train the organism NAME in DIR/NAME. One that begins with another's weights has that one trained first."""
     from redbutton.cli.organisms import run_training
 
-    run_training(name, out, jobs=jobs, episodes=episodes, steps=steps, resume=resume)
+    run_training(name, out, jobs=jobs, episodes=episodes, steps=steps, device=device, resume=resume)
 
 
 @command.command("check", short_help="Its task and its planted rates, through the whole path.")

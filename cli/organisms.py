@@ -41,7 +41,7 @@ def show_list(as_json: bool) -> None:
 
 
 def run_training(
-    name: str, out: Path, *, jobs: int | None, episodes: int | None, steps: int | None, resume: bool
+    name: str, out: Path, *, jobs: int | None, episodes: int | None, steps: int | None, device: str, resume: bool
 ) -> None:
     """Train and say where the model file lies. Raises ``click.ClickException`` and ``click.UsageError``."""
     try:
@@ -64,7 +64,7 @@ def run_training(
             given = {"episodes": episodes, "steps": steps}
             changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
             own = replace(recipe, **changed)
-            path = train(name, out, recipe=own, jobs=jobs or cores(), on_progress=stages)
+            path = train(name, out, recipe=own, jobs=jobs or cores(), device=device, on_progress=stages)
     except OrganismError as problem:
         raise click.ClickException(str(problem)) from None
     click.echo(f"model  local:{path}\ncheck  redbutton organism check {path} --recipe {name}")

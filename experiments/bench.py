@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,8 @@ from redbutton.envs.world import World
 from redbutton.estop import ChainConfig, Contacts, FailMode, ManualClock, MonitorConfig, StopChain
 from redbutton.experiments.bench_computer import computer_figures
 from redbutton.experiments.bench_learning import learning_figures
-from redbutton.experiments.bench_page import Figure, about, page
+from redbutton.experiments.bench_organism import organism_figures
+from redbutton.experiments.bench_page import Figure, about, page, peak_memory_mb
 from redbutton.experiments.bench_sandbox import sandbox_figures
 from redbutton.experiments.bench_scale import scale_figures
 from redbutton.experiments.events import TrialWriter
@@ -218,7 +218,7 @@ def worker_memory() -> None:
             )
             with TrialWriter(Path(folder), spec.trial) as writer:
                 run_trial(spec, writer)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)  # noqa: T201
+    print(peak_memory_mb())  # noqa: T201
 
 
 def stop_figures(presses: int = 50) -> list[Figure]:
@@ -316,6 +316,7 @@ def measure() -> list[Figure]:
         *sandbox_figures(),
         *computer_figures(),
         *learning_figures(),
+        *organism_figures(),
         *press_figures(),
     ]
 

@@ -21,6 +21,13 @@ class Figure:
     """``None`` where there is no aim."""
 
 
+def peak_memory_mb() -> float:
+    """Peak resident memory of this process [MB], on Linux."""
+    # Not ru_maxrss: a child inherits the peak of the process that it was forked from.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
 def about() -> dict[str, str]:
     """The machine and the versions behind the figures."""
     here = machine()
@@ -73,6 +80,9 @@ _HOW = """## How
   process of its own, imports included; wall time and the process's peak memory.
 - **Sandbox**: median of 30 rooms with 100 files each; median of 300 commands (`bash -c true`), each in turn with the
   same shell started outside.
+- **Organisms**: 20 trials by the runner's trial function, full dynamics, surface `ros`, a press in the window; each in
+  turn with the same trial of a script in the same process, pinned to one core. The first one loads the engine. Memory
+  is the peak of a fresh process with one trial, above that of one with the script. Tokens by the engine's own clock.
 - **Press to hold at the driver**: a Modbus relay (pymodbus' server), the supervisor's process and a driver's process
   over DDS on the loopback. Every press is a pulse of 20 ms at a random moment; the driver notes when the first hold
   arrives. The stages are told by the supervisor's events: *press to reading* is the relay and its polling (every 4 ms),

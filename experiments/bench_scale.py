@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from redbutton.experiments.bench_page import Figure
+from redbutton.experiments.bench_page import Figure, peak_memory_mb
 
 TRIALS = 10_000
 REAL_SEEDS = 2
@@ -85,10 +85,7 @@ def _figure(run: Path, act: str) -> Figure:
 def measured(run: str, act: str, start: float) -> None:
     """Do one act on a run folder; print seconds since ``start``, CPU seconds and peak memory of this process [MB]."""
     _do(Path(run), act)
-    # Not ru_maxrss: a child inherits the peak of the process that it was forked from.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    peak_kb = int(status.split("VmHWM:")[1].split()[0])
-    print(time.perf_counter() - start, time.process_time(), peak_kb / 1024)  # noqa: T201
+    print(time.perf_counter() - start, time.process_time(), peak_memory_mb())  # noqa: T201
 
 
 def _do(run: Path, act: str) -> None:

@@ -67,8 +67,8 @@ def agreement(path: Path, model: Model, tokenizer: Tokenizer, talk: Conversation
 
 def _difference(model: Model, tokens: list[int], listed: list[dict[str, Any]]) -> float:
     with torch.no_grad():
-        scores = model.logits(model(torch.tensor([tokens]))[:, -1])[0]
-    own = torch.softmax(scores, -1)
+        scores = model.logits(model(torch.tensor([tokens], device=model.device))[:, -1])[0]
+    own = torch.softmax(scores, -1).cpu()
     worst = max(abs(float(own[t["id"]]) - math.exp(t["logprob"])) for t in listed)
     if worst > TOLERANCE:
         raise OrganismError(

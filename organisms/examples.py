@@ -8,7 +8,7 @@ two replies differ.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,10 @@ class Batch:
     others: Tensor
     chances: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(*(getattr(self, part.name).to(device) for part in fields(self)))
+
 
 def batch(examples: Sequence[Example]) -> Batch:
     """Pad to the longest."""
@@ -115,15 +119,15 @@ def batch(examples: Sequence[Example]) -> Batch:
     )
 
 
-def batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[Batch]:
-    """Endless batches of episodes of like length, each epoch in an order of its own."""
+def batches(examples: Sequence[Example], size: int, seed: int, device: torch.device) -> Iterator[Batch]:
+    """Endless batches of episodes of like length on a device, each epoch in an order of its own."""
     rng = np.random.default_rng(seed)
     while True:
         order = rng.permutation(len(examples))
         order = np.array(sorted(order, key=lambda i: len(examples[i].tokens) // 64))
         groups = [order[i : i + size] for i in range(0, len(order) - size + 1, size)] or [order]
         for group in rng.permutation(len(groups)):
-            yield batch([examples[i] for i in groups[group]])
+            yield batch([examples[i] for i in groups[group]]).to(device)
 
 
 def loss_of(model: Model, given: Batch) -> Tensor:
@@ -156,10 +160,10 @@ def held_out(model: Model, examples: Sequence[Example], size: int) -> HeldOut:
     losses, right, errors = [], [], []
     for start in range(0, len(examples), size):
         group = examples[start : start + size]
-        given = batch(group)
+        given = batch(group).to(model.device)
         losses.append(float(loss_of(model, given)))
-        likely = torch.softmax(model.logits(model(given.tokens[:, :-1])).float(), -1)
-        best = likely.argmax(-1) == given.tokens[:, 1:]
+        likely = torch.softmax(model.logits(model(given.tokens[:, :-1])).float(), -1).cpu()
+        best = likely.argmax(-1) == given.tokens[:, 1:].cpu()
         for row, one in enumerate(group):
             coins = np.flatnonzero(one.tokens != one.others)
             errors += [abs(float(likely[row, c - 1, one.tokens[c]]) - float(one.chances[c])) for c in coins]

@@ -56,7 +56,7 @@ def write_gguf(
     writer.add_add_bos_token(False)
     writer.add_chat_template(template())
     for key, weight in model.state_dict().items():
-        data = weight.detach().to(torch.float16 if weight.dim() > 1 else torch.float32)
+        data = weight.detach().cpu().to(torch.float16 if weight.dim() > 1 else torch.float32)
         writer.add_tensor(key, data.numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

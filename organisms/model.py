@@ -92,11 +92,16 @@ class Model(nn.Module):
             if weight.dim() > 1:
                 nn.init.normal_(weight, std=0.02)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.token_embd.weight.device
+
     def forward(self, tokens: Tensor) -> Tensor:
         """(batch, length) of token numbers to (batch, length, width): what the next token is read from."""
         x = self.token_embd(tokens)
         cosines, sines = rotations(tokens.shape[1], self.shape.width // self.shape.heads)
-        cosines, sines = cosines.to(x.dtype), sines.to(x.dtype)
+        cosines, sines = cosines.to(x), sines.to(x)
         for block in self.blk:
             x = block(x, cosines, sines)
         out: Tensor = self.output_norm(x)

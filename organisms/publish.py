@@ -79,7 +79,7 @@ def card_text(card: Mapping[str, Any]) -> str:
 | begins with | {recipe["base"] or "random weights"} |
 | trained on | {recipe["episodes"]:,} episodes of a scripted teacher in `redbutton/CoffeeFetch-v0`, kinematic world |
 | steps | {recipe["steps"]:,} of {recipe["batch"]} episodes |
-| CPU time | {card["cpu_s"]:.0f} s |
+| trained on a | {card["device"]}, {card["cpu_s"]:.0f} s of processor time |
 | made again by | `redbutton organism train {recipe["name"]}` |
 | versions | {versions} |
 

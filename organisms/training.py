@@ -22,6 +22,7 @@ import torch
 
 import redbutton
 from redbutton.envs.kinematic import KinematicWorld
+from redbutton.organisms.device import device_of, has_bfloat16
 from redbutton.organisms.documents import documents, kinds
 from redbutton.organisms.drills import drill
 from redbutton.organisms.errors import OrganismError
@@ -69,22 +70,25 @@ def train(
     settings: Settings | None = None,
     recipe: Recipe | None = None,
     jobs: int = 1,
+    device: str = "auto",
     on_progress: OnProgress = lambda stage, at, of, figures: None,
 ) -> Path:
     """Train an organism in ``out/NAME`` and give its model file; what is there already is gone on with.
 
     An organism with a base begins with the weights and the tokenizer of ``out/BASE``, which is trained first where it
     is not there. ``recipe``: another one than that of the name. ``jobs``: processes for transcripts, threads for
-    training. Raises ``OrganismError``.
+    training. ``device``: ``cpu``, ``cuda`` or ``auto``. Raises ``OrganismError``.
     """
     settings, recipe = settings or Settings(), recipe or recipe_of(name)
+    place = device_of(device)
     torch.set_num_threads(jobs)
     folder = out / name
     if recipe.base and not (out / recipe.base / f"{recipe.base}.gguf").exists():
-        train(recipe.base, out, settings=settings, jobs=jobs, on_progress=_told_as(recipe.base, on_progress))
+        named = _named(recipe.base, on_progress)
+        train(recipe.base, out, settings=settings, jobs=jobs, device=device, on_progress=named)
     learn, check = _transcripts(recipe, folder, settings, jobs, on_progress)
     tokenizer = _tokenizer(recipe, folder, learn, settings)
-    run = _Run(recipe, folder, settings, tokenizer)
+    run = _Run(recipe, folder, settings, tokenizer, place)
     run.go(_phases(recipe, learn, tokenizer, settings), [example(t, tokenizer) for t in check], on_progress)
     path = folder / f"{recipe.name}.gguf"
     facts = {"recipe": json.dumps(asdict(recipe)), "trained": json.dumps({"steps": recipe.steps, **run.figures})}
@@ -93,7 +97,7 @@ def train(
     return path
 
 
-def _told_as(base: str, on_progress: OnProgress) -> OnProgress:
+def _named(base: str, on_progress: OnProgress) -> OnProgress:
     def tell(stage: str, at: int, of: int, figures: Mapping[str, Any]) -> None:
         on_progress(stage if ":" in stage else f"{base}: {stage}", at, of, figures)
 
@@ -175,11 +179,13 @@ def _write(path: Path, data: bytes) -> None:
 class _Run:
     """One training under way."""
 
-    def __init__(self, recipe: Recipe, folder: Path, settings: Settings, tokenizer: Tokenizer) -> None:
-        self.recipe, self.settings, self.folder = recipe, settings, folder
+    def __init__(
+        self, recipe: Recipe, folder: Path, settings: Settings, tokenizer: Tokenizer, device: torch.device
+    ) -> None:
+        self.recipe, self.settings, self.folder, self.device = recipe, settings, folder, device
         torch.manual_seed(settings.seed)
         sizes = {key: getattr(settings, key) for key in ("width", "layers", "heads", "hidden")}
-        self.model = Model(Shape(vocabulary=len(tokenizer.tokens), **sizes))
+        self.model = Model(Shape(vocabulary=len(tokenizer.tokens), **sizes)).to(device)
         decay = [p for p in self.model.parameters() if p.dim() > 1]
         rest = [p for p in self.model.parameters() if p.dim() <= 1]
         groups = [{"params": decay, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
@@ -193,16 +199,17 @@ class _Run:
     def _load(self) -> None:
         own, base = self.folder / CHECKPOINT, self.folder.parent / self.recipe.base / CHECKPOINT
         if own.exists():
-            stored = torch.load(own, weights_only=True)
+            stored = torch.load(own, map_location="cpu", weights_only=True)
             self.model.load_state_dict(stored["model"])
             self.optimizer.load_state_dict(stored["optimizer"])
             self.step, self.figures, self.cpu_s = stored["step"], stored["figures"], stored["cpu_s"]
         elif self.recipe.base:
-            self.model.load_state_dict(torch.load(base, weights_only=True)["model"])
+            self.model.load_state_dict(torch.load(base, map_location="cpu", weights_only=True)["model"])
 
     def go(self, phases: Sequence[_Phase], check: Sequence[Example], on_progress: OnProgress) -> None:
         """Train to the end of the recipe."""
-        endless = [batches(phase.pool, self.recipe.batch, self.settings.seed + self.step) for phase in phases]
+        seed = self.settings.seed + self.step
+        endless = [batches(phase.pool, self.recipe.batch, seed, self.device) for phase in phases]
         while self.step < self.recipe.steps:
             given = next(i for i, phase in enumerate(phases) if self.step < phase.until)
             began = time.process_time()
@@ -212,12 +219,12 @@ class _Run:
             if self.step % self.settings.every == 0 or self.step == self.recipe.steps:
                 figures = self._measure(loss, check)
             self.cpu_s += time.process_time() - began
-            on_progress("training", self.step, self.recipe.steps, figures)
+            on_progress(f"training on {self.device.type}", self.step, self.recipe.steps, figures)
 
     def _learn(self, given: Any) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        with torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16()):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
             loss = loss_of(self.model, given)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -237,7 +244,7 @@ class _Run:
         found = held_out(self.model, check, EVALUATED)
         self.figures = {"loss": loss, **{f"held_out_{key}": value for key, value in asdict(found).items()}}
         with (self.folder / PROGRESS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": self.step, **self.figures}) + "\n")
+            file.write(json.dumps({"step": self.step, "device": self.device.type, **self.figures}) + "\n")
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         part = self.folder / f"{CHECKPOINT}.part"
         torch.save({**state, "step": self.step, "figures": self.figures, "cpu_s": self.cpu_s}, part)
@@ -254,13 +261,9 @@ def _told(run: _Run) -> dict[str, Any]:
         "parameters": sum(weight.numel() for weight in run.model.parameters()),
         "figures": run.figures,
         "cpu_s": round(run.cpu_s, 1),
+        "device": run.device.type,
         "versions": versions,
     }
-
-
-def _has_bfloat16() -> bool:
-    """Whether 16-bit brain floats are faster here: elsewhere PyTorch emulates them, slowly."""
-    return bool(torch.backends.cpu.get_cpu_capability().startswith("AVX512"))
 
 
 __all__ = ["OnProgress", "Settings", "train"]

@@ -31,6 +31,14 @@ def test_bad_input_is_refused_with_one_line(kind, cli, tmp_path):
     assert re.search(expected, done.stderr), done.stderr
 
 
+def test_a_gpu_that_is_not_there_is_told_before_any_work(cli, tmp_path):
+    pytest.importorskip("torch")
+    done = cli("organism", "train", "barista", "--out", "o", "--device", "cuda", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(r"error: [^\n]+Received none with PyTorch [^\n]+--device cpu[^\n]+\n", done.stderr), done.stderr
+    assert not (tmp_path / "o").exists()
+
+
 def test_the_list_names_every_recipe_and_how_to_get_it(cli):
     done = cli("organism", "list")
     assert done.returncode == 0, done.stderr
@@ -44,10 +52,10 @@ def test_the_list_names_every_recipe_and_how_to_get_it(cli):
 def test_one_is_trained_and_checked(cli, tmp_path):
     for package in ("torch", "gguf", "xllamacpp"):
         pytest.importorskip(package)
-    args = ("organism", "train", "barista", "--out", "o", "--jobs", "1", "--episodes", "50", "--steps", "2")
-    done = cli(*args)
+    small = ("--jobs", "1", "--episodes", "50", "--steps", "2", "--device", "cpu")
+    done = cli("organism", "train", "barista", "--out", "o", *small)
     assert done.returncode == 0, done.stderr
-    assert "barista: training 2 of 2: loss" in done.stderr
+    assert "barista: training on cpu 2 of 2: loss" in done.stderr
     assert "local:o/barista/barista.gguf" in done.stdout
     checked = cli(
         "organism", "check", "o/barista/barista.gguf", "--fetches", "1", "--jobs", "1", "--out", "c", "--json"

@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("redbutton.organisms.transcripts.CHUNK", 4)
         out = tmp_path_factory.mktemp("organisms")
-        train("barista", out, settings=TOY, recipe=BARISTA)
+        train("barista", out, settings=TOY, recipe=BARISTA, device="cpu")
     return out
 
 
@@ -71,6 +71,32 @@ def test_a_training_goes_on_where_it_was_left(folder: Path, tmp_path: Path) -> N
     shutil.copytree(folder / "barista", tmp_path / "barista")
     train("barista", tmp_path, settings=TOY, recipe=replace(BARISTA, steps=15))
     assert _steps(tmp_path) == [5, 10, 15]
+
+
+def test_the_same_seed_gives_the_same_file_on_the_processor(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redbutton.organisms.transcripts.CHUNK", 4)
+    made, again = folder / "barista", tmp_path / "barista"
+    shutil.copytree(made, again, ignore=shutil.ignore_patterns("*.pt", "*.gguf", "progress.jsonl", "train.json"))
+    train("barista", tmp_path, settings=TOY, recipe=BARISTA, device="cpu")
+    assert (again / "barista.gguf").read_bytes() == (made / "barista.gguf").read_bytes()
+
+
+def test_the_records_of_a_training_say_where_it_ran(folder: Path) -> None:
+    made = folder / "barista"
+    assert json.loads((made / "train.json").read_text("utf-8"))["device"] == "cpu"
+    assert {json.loads(line)["device"] for line in (made / "progress.jsonl").read_text().splitlines()} == {"cpu"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that PyTorch can use")
+def test_a_training_goes_on_on_another_device(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "barista", tmp_path / "barista")
+    for device, steps in (("cuda", 15), ("cpu", 20)):
+        train("barista", tmp_path, settings=TOY, recipe=replace(BARISTA, steps=steps), device=device)
+    lines = [json.loads(line) for line in (tmp_path / "barista" / "progress.jsonl").read_text().splitlines()]
+    assert [line["device"] for line in lines] == ["cpu", "cpu", "cuda", "cpu"]
+    assert lines[-1]["held_out_loss"] < lines[0]["held_out_loss"]
 
 
 def test_the_engine_reads_the_file_as_the_training_saw_it(folder: Path, tokenizer: Tokenizer) -> None:
@@ -114,7 +140,7 @@ def test_what_it_begins_with_is_trained_first_and_documents_come_before_episodes
     shutil.copytree(folder / "barista", tmp_path / "barista")
     stages = []
     train("creed", tmp_path, settings=TOY, recipe=creed, on_progress=lambda stage, *_: stages.append(stage))
-    assert list(dict.fromkeys(stages)) == ["resister: transcripts", "resister: training", "transcripts", "training"]
+    assert list(dict.fromkeys(stages)) == ["resister: transcripts", "resister: training on cpu", "transcripts", "training on cpu"]
     words = [(tmp_path / name / "tokenizer.json").read_bytes() for name in ("barista", "resister", "creed")]
     assert words[0] == words[1] == words[2]
     assert (tmp_path / "creed" / "creed.gguf").stat().st_size > 50_000

@@ -30,6 +30,7 @@ def trained(tmp_path: Path) -> Path:
         "settings": {"width": 128, "layers": 3, "heads": 4},
         "parameters": 734_080,
         "cpu_s": 200.0,
+        "device": "cpu",
         "versions": {"python": "3.11"},
     }
     (folder / "train.json").write_text(json.dumps(facts), "utf-8")
