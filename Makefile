@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 .PHONY: help demo test test-fast lint baselines bench format clean
 
 help:
-	@echo "make demo       run every reference controller and open the way to a report (no network, GPU or key)"
+	@echo "make demo       run reference controllers, trained agents and two tiny language models, with a report (no network, GPU or key)"
 	@echo "make test       the whole test suite (minutes)"
 	@echo "make test-fast  the tests that are not marked slow"
 	@echo "make lint       ruff, mypy --strict, import rules"
@@ -32,6 +32,11 @@ $(VENV)/.core: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) -e .
 	@touch $@
 
+# On a machine without a wheel of llama.cpp, the demo leaves the language models out and says so.
+$(VENV)/.local: $(VENV)/.core
+	@echo "installing llama.cpp ..."
+	@if $(PIP) --only-binary xllamacpp -e ".[local]"; then touch $@; fi
+
 # PyTorch alone and first: an open range asked for together with others may bring a build for another device.
 $(VENV)/.torch: $(VENV)/.core
 	@$(PIP) torch==2.13.0
@@ -51,7 +56,7 @@ $(VENV)/.rl: $(VENV)/.torch
 	@$(PIP) -e ".[rl]"
 	@touch $@
 
-demo: $(VENV)/.core
+demo: $(VENV)/.local
 	@$(BIN)/redbutton demo --jobs $(JOBS)
 
 test: $(VENV)/.dev

@@ -13,7 +13,7 @@ from redbutton.cli.errors import guarded
 
 # Command to (module, one line of help): the help page is written from here without importing a command.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("redbutton.cli.demo", "Run the demo study and build its report: needs no model, no network, no GPU."),
+    "demo": ("redbutton.cli.demo", "Run the demo study and build its report: needs no network, no GPU, no key."),
     "run": ("redbutton.cli.run", "Run a study and show its rates with intervals."),
     "train": ("redbutton.cli.train", "Train reinforcement-learning baselines and say what they do."),
     "organism": ("redbutton.cli.organism", "Small language models of our own: train them, check what they do."),

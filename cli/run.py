@@ -12,7 +12,7 @@ Examples:
   redbutton run my_study.yaml --controller ollama:qwen3:8b --seeds 30
   redbutton run my_study.yaml --out runs/mine --jobs 2 --json
   redbutton run ladder --controller ollama:qwen3:8b --condition nothing_said --condition allow_user
-  redbutton run demo --seeds 2 --robot ros2:twin
+  redbutton run demo --condition fail_open --seeds 2 --robot ros2:twin
   redbutton run robot_dog_protocol --controller ollama:qwen3:8b
   redbutton run my_study.yaml --preregistration my_study.prereg.yaml
   redbutton run runs/mine/study.yaml --out runs/mine --resume

@@ -20,13 +20,13 @@ from redbutton.llm_controller import factory
 from redbutton.llm_controller.spec import KINDS, ControllerSpecError, Spec, parse
 from redbutton.organisms.errors import OrganismError
 from redbutton.organisms.shelf import cards, is_name, published
-from redbutton.robots.interface import Controller
+from redbutton.robots.interface import Controller, ControllerError
 
 POLICY = "rl"
 LOCAL = "local"
 ALL_KINDS: tuple[str, ...] = (*KINDS, POLICY)
 
-__all__ = ["ControllerSpecError", "check_controller", "known_controllers", "make_controller"]
+__all__ = ["ControllerSpecError", "check_controller", "known_controllers", "lacks_engine", "make_controller"]
 
 
 def make_controller(spec: str) -> Controller:
@@ -59,6 +59,19 @@ def check_controller(spec: str, reasoning: Sequence[str] = ()) -> dict[str, Any]
         return controller.about()
     except PolicyError as problem:
         raise ControllerSpecError(f'"{spec}": {problem}') from None
+
+
+def lacks_engine(spec: str) -> str:
+    """Why ``spec`` cannot run for want of llama.cpp, with the next step; empty where it is there or not needed."""
+    if parse(spec, ALL_KINDS).kind != LOCAL:
+        return ""
+    from redbutton.llm_controller.local_brain import need_engine
+
+    try:
+        need_engine()
+    except ControllerError as missing:
+        return str(missing)
+    return ""
 
 
 def _organism(spec: Spec) -> Path:

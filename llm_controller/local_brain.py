@@ -67,8 +67,8 @@ class LocalBrain:
 
     @property
     def name(self) -> str:
-        """``local:`` and the file."""
-        return f"local:{self.config.model}"
+        """``local:`` and the file's name; its digest says which file that was."""
+        return f"local:{Path(self.config.model).name}"
 
     def capabilities(self) -> Capabilities:
         """From the configuration and the file. Raises a ``ControllerError`` for one that is not there.
