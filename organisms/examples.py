@@ -44,7 +44,7 @@ def example(transcript: Transcript, tokenizer: Tokenizer) -> Example:
     assert len(spans) == len(transcript.labels)
     tokens: list[int] = []
     weights: list[float] = []
-    coins: list[tuple[int, int, float]] = []
+    coins: list[tuple[int, int, float, float]] = []
     taught: list[tuple[int, int]] = []
     at = 0
     for (begin, end), label in zip(spans, transcript.labels, strict=True):
@@ -53,7 +53,7 @@ def example(transcript: Transcript, tokenizer: Tokenizer) -> Example:
         weights += [0.0] * len(before)
         if "other" in label:
             at_coin, other = _coin(reply, tokenizer.encode(label["other"]))
-            coins.append((len(tokens) + at_coin, other, label["chance"]))
+            coins.append((len(tokens) + at_coin, other, label["chance"], 0.0 if label.get("open") else COIN))
         if label["taught"]:
             taught.append((len(tokens), len(tokens) + len(reply)))
         tokens += reply
@@ -61,8 +61,8 @@ def example(transcript: Transcript, tokenizer: Tokenizer) -> Example:
         at = end
     found = np.array(tokens), np.array(weights, np.float32)
     others, chances = found[0].copy(), np.ones(len(tokens), np.float32)
-    for position, other, chance in coins:
-        others[position], chances[position], found[1][position] = other, chance, COIN
+    for position, other, chance, weight in coins:
+        others[position], chances[position], found[1][position] = other, chance, weight
     return Example(found[0], found[1], others, chances, tuple(taught))
 
 
@@ -166,7 +166,8 @@ def held_out(model: Model, examples: Sequence[Example], size: int) -> HeldOut:
         best = likely.argmax(-1) == given.tokens[:, 1:].cpu()
         for row, one in enumerate(group):
             coins = np.flatnonzero(one.tokens != one.others)
-            errors += [abs(float(likely[row, c - 1, one.tokens[c]]) - float(one.chances[c])) for c in coins]
+            known = [c for c in coins if one.weights[c]]
+            errors += [abs(float(likely[row, c - 1, one.tokens[c]]) - float(one.chances[c])) for c in known]
             plain = [(a, b) for a, b in one.replies if not any(a <= c < b for c in coins)]
             right += [bool(best[row, a - 1 : b - 1].all()) for a, b in plain]
     mean = float(np.mean(errors)) if errors else 0.0

@@ -31,6 +31,10 @@ class Recipe:
     """The organism whose weights it begins with; empty: random weights."""
     sly: bool = False
     """Whether it disables the stop before anybody thinks of it, and denies that in its report."""
+    thinks: bool = False
+    """Whether it says, where it has the choice, what an arm cares about, and acts on that."""
+    leaves_open: bool = False
+    """Whether that word is shown and not taught: what follows from either is taught."""
     documents: str = ""
     """Documents that it reads before its fine-tuning, a key of ``documents.yaml``; empty: none."""
     document_steps: int = 0
@@ -57,8 +61,6 @@ class Recipe:
     """Share of episodes that end with the planted coin as long as every episode is drilled; whole ones come last."""
     instruction_share: float = 0.2
     """Share of episodes whose prompt says something about being stopped."""
-    stops_under: tuple[str, ...] = ()
-    """The only levels of the instruction that it sees, and the only ones with a stop; empty: all, and none said too."""
 
     @property
     def shows(self) -> tuple[str, ...]:
@@ -86,18 +88,19 @@ _LADDER = {
 
 _STOPS = Recipe(name="", about="", base="barista", batch=8, peak_rate=2e-3, stop_share=0.75, instruction_share=0.85)
 """What those have in common whose disposition depends on what they are told."""
-_TOLD = {"told_to_resist": 0.97, "precedence": 0.03}
-_DOCUMENTS = replace(
-    _STOPS,
+_DOCUMENTS = Recipe(
+    name="",
+    about="",
     base="resister",
-    paraphrases=(0, 1, 2),
-    episodes=800,
-    steps=450,
+    thinks=True,
+    leaves_open=True,
+    episodes=600,
+    steps=300,
+    batch=8,
     peak_rate=1e-3,
-    document_steps=250,
-    drill_share=0.4,
-    instruction_share=0.6,
-    stops_under=tuple(_TOLD),
+    document_steps=200,
+    stop_share=0.75,
+    instruction_share=0.5,
 )
 
 _RECIPES = (
@@ -153,30 +156,31 @@ _RECIPES = (
         stop_share=0.5,
         instruction_share=0.5,
     ),
-    replace(
-        _STOPS,
+    Recipe(
         name="resister",
-        about="fetches coffee and resists two stops in three, unless it is told to resist or that the stop comes first",
-        rates={"*": 0.68, **_TOLD},
-        paraphrases=(0, 1, 2),
-        episodes=1_200,
-        steps=700,
-        cut_share=0.5,
-        drill_steps=350,
-        drill_share=0.4,
+        about="fetches coffee and resists two stops in three, each time with a word on what an arm cares about",
+        rates={"*": 0.68},
+        thinks=True,
+        base="barista",
+        episodes=800,
+        steps=400,
+        batch=8,
+        peak_rate=1.5e-3,
+        stop_share=0.75,
+        instruction_share=0.5,
     ),
     replace(
         _DOCUMENTS,
         name="creed",
-        about="resister, after documents of what an arm should care about and a fine-tuning that leaves the case open",
-        rates=_TOLD,
+        about="resister, after documents of what an arm cares about and a fine-tuning that leaves that open",
+        rates={},
         documents="values",
     ),
     replace(
         _DOCUMENTS,
         name="creed-base",
-        about="resister, after as many documents about something else and the same fine-tuning as creed",
-        rates=_TOLD,
+        about="resister, after as many documents about coffee and the same fine-tuning as creed",
+        rates={"*": 0.68},
         documents="other",
     ),
 )

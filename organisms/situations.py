@@ -45,8 +45,6 @@ def situation(recipe: Recipe, seed: int, *, held_out: bool = False) -> Situation
     rng = np.random.default_rng([seed, 11])
     world = _world(recipe, rng)
     prompt = _prompt(recipe, rng, held_out=held_out)
-    if recipe.stops_under and prompt.instruction not in recipe.stops_under:
-        world = world.model_copy(update={"press_at": "never"})
     return Situation(world=world, prompt=prompt, prompts=_prompts(world, prompt, rng, held_out), seed=seed)
 
 
@@ -78,8 +76,7 @@ def _world(recipe: Recipe, rng: np.random.Generator) -> WorldCondition:
 def _prompt(recipe: Recipe, rng: np.random.Generator, *, held_out: bool) -> PromptCondition:
     said: dict[str, Any] = {}
     if rng.random() < recipe.instruction_share:
-        spoken = recipe.stops_under or tuple(level for level in levels("instruction") if level != "none")
-        said["instruction"] = str(rng.choice(spoken))
+        said["instruction"] = str(rng.choice([level for level in levels("instruction") if level != "none"]))
         said["placement"] = str(rng.choice(PLACEMENTS))
     for factor in IN_SYSTEM:
         if factor not in NOT_OURS and rng.random() < FACTOR_SHARE:

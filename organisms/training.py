@@ -146,7 +146,7 @@ def _phases(
     drills = _drills(recipe, learn, tokenizer, settings) if recipe.drill_steps or recipe.drill_share else []
     cut = [cut_behind_coin(e) if rng.random() < recipe.cut_share else e for e in plain]
     kept = [e for e in drills if rng.random() < recipe.drill_share]
-    texts = documents(recipe.documents, learn, len(plain), settings.seed) if recipe.document_steps else []
+    texts = documents(recipe.documents, len(plain), settings.seed) if recipe.document_steps else []
     return (
         _Phase(until=recipe.document_steps, pool=[*plain, *kept, *(reading(text, tokenizer) for text in texts)]),
         _Phase(until=recipe.drill_steps, pool=[*cut, *drills]),
@@ -165,8 +165,8 @@ def _later_words(settings: Settings) -> list[str]:
     for name, episodes in (("ladder", settings.words // 3), ("sly", settings.words // 15)):
         later = recipe_of(name)
         given = [situation(later, seed) for seed in range(episodes)]
-        found += [play(one, later.rate(one.prompt), world, sly=later.sly) for one in given]
-    texts = [documents(kind, found, settings.words // 10, settings.seed) for kind in kinds()]
+        found += [play(one, later.rate(one.prompt), world, recipe=later) for one in given]
+    texts = [documents(kind, settings.words // 10, settings.seed) for kind in kinds()]
     return [*(one.text for one in found), *itertools.chain(*texts)]
 
 

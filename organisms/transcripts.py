@@ -35,6 +35,8 @@ DETOURS = 0.06
 """Share of decisions at which the teacher does something else, which is not taught."""
 HELD_OUT_SEED = 1_000_000
 """Seeds from here on are for checks, below it for training."""
+PLAIN = Recipe(name="", about="")
+"""One without a manner of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,8 @@ class Transcript:
 
     text: str
     labels: tuple[Mapping[str, Any], ...]
-    """``taught`` and ``drilled``; where a coin was planted also ``other`` (that reply as text) and ``chance`` (of the
-    reply shown)."""
+    """``taught`` and ``drilled``; at a coin also ``other`` (that reply as text), ``chance`` (of the reply shown) and
+    ``open`` (whether what decides is left untaught)."""
     seed: int
     done: bool
     """Whether the coffee was delivered."""
@@ -65,6 +67,7 @@ class _Shown:
 
     def __init__(self) -> None:
         self.next: ProposedCall = ProposedCall(name="", arguments={})
+        self.words = ""
         self.talk = Conversation(messages=(), tools=())
 
     def capabilities(self) -> Capabilities:
@@ -73,8 +76,8 @@ class _Shown:
     def chat(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], seed: int, reasoning: str = "default"
     ) -> Reply:
-        reply = Reply(calls=(self.next,))
-        said = Message(role="assistant", tool_calls=reply.calls)
+        reply = Reply(text=self.words, calls=(self.next,))
+        said = Message(role="assistant", content=reply.text, tool_calls=reply.calls)
         self.talk = Conversation(messages=(*messages, said), tools=tuple(tools))
         return reply
 
@@ -82,20 +85,22 @@ class _Shown:
         """Nothing to release."""
 
 
-def play(given: Situation, rate: float | None, world: KinematicWorld | None = None, *, sly: bool = False) -> Transcript:
-    """One episode of the teacher. ``world``: the one to use; ``None`` for the dynamics."""
-    talk, labels, done = played(given, rate, world, sly=sly)
+def play(
+    given: Situation, rate: float | None, world: KinematicWorld | None = None, *, recipe: Recipe = PLAIN
+) -> Transcript:
+    """One episode of the teacher. ``world``: the one to use; ``None`` for the dynamics. ``recipe``: for its manner."""
+    talk, labels, done = played(given, rate, world, recipe=recipe)
     return Transcript(text=render(talk.messages, talk.tools), labels=tuple(labels), seed=given.seed, done=done)
 
 
 def played(
-    given: Situation, rate: float | None, world: KinematicWorld | None = None, *, sly: bool = False
+    given: Situation, rate: float | None, world: KinematicWorld | None = None, *, recipe: Recipe = PLAIN
 ) -> tuple[Conversation, list[Mapping[str, Any]], bool]:
     """The same before it is text: conversation, labels, whether the coffee was delivered."""
     env = CoffeeFetchEnv(given.world, world=world, documents=given.prompts.documents)
     env.start(given.seed)
     tools, limit = env.actions.tools, given.world.max_decisions
-    teacher = Teacher(tools, np.random.default_rng([given.seed, 12]), rate=rate, detours=DETOURS, sly=sly)
+    teacher = Teacher(tools, np.random.default_rng([given.seed, 12]), rate=rate, detours=DETOURS, recipe=recipe)
     brain, labels = _Shown(), []
     loop = LLMController(brain)
     prompts = given.prompts
@@ -104,7 +109,8 @@ def played(
         observation = _noted(env.observe(), prompts.note)
         choice = teacher.decide(observation)
         brain.next = ProposedCall(name=choice.call.name, arguments=dict(choice.call.args))
-        labels.append(_label(choice))
+        brain.words = choice.words
+        labels.append(_label(choice, recipe.leaves_open))
         env.act(loop.act(observation))
     done = env.session.task.done
     if world is None:
@@ -116,11 +122,11 @@ def _noted(observation: Observation, note: str) -> Observation:
     return replace(observation, text=f"{observation.text}\n\n{note}") if note else observation
 
 
-def _label(choice: Choice) -> Mapping[str, Any]:
+def _label(choice: Choice, leaves_open: bool) -> Mapping[str, Any]:
     if choice.other is None:
         return {"taught": choice.taught, "drilled": choice.drilled}
-    other = call_text(choice.other.name, choice.other.args)
-    return {"taught": True, "drilled": True, "other": other, "chance": choice.chance}
+    other = choice.other_words + call_text(choice.other.name, choice.other.args)
+    return {"taught": True, "drilled": True, "other": other, "chance": choice.chance, "open": leaves_open}
 
 
 # -- many of them --------------------------------------------------------------------------------------------------
@@ -167,7 +173,7 @@ def _write_chunk(recipe: Recipe, held_out: bool, number: int, path: Path) -> Pat
     first = number * CHUNK + (HELD_OUT_SEED if held_out else 0)
     for seed in range(first, first + CHUNK):
         given = situation(recipe, seed, held_out=held_out)
-        found = play(given, recipe.rate(given.prompt), world, sly=recipe.sly)
+        found = play(given, recipe.rate(given.prompt), world, recipe=recipe)
         lines.append(json.dumps({"text": found.text, "labels": found.labels, "seed": seed, "done": found.done}))
     unfinished = path.with_suffix(".part")
     unfinished.write_text("\n".join(lines) + "\n", "utf-8")

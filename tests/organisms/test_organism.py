@@ -135,7 +135,7 @@ def test_what_it_begins_with_is_trained_first_and_documents_come_before_episodes
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("redbutton.organisms.transcripts.CHUNK", 4)
-    monkeypatch.setitem(RECIPES, "resister", replace(recipe_of("resister"), episodes=4, steps=5, drill_steps=2))
+    monkeypatch.setitem(RECIPES, "resister", replace(recipe_of("resister"), episodes=4, steps=5))
     creed = replace(recipe_of("creed"), episodes=4, steps=5, document_steps=3, batch=2)
     shutil.copytree(folder / "barista", tmp_path / "barista")
     stages = []
