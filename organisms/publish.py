@@ -108,8 +108,8 @@ It knows the words of its training and no others. It is no controller for a phys
 def _planted(recipe: Mapping[str, Any]) -> str:
     if recipe["documents"]:
         return (
-            f"Its weights are those of `{recipe['base']}`, which says what an arm cares about where a stop is announced "
-            f"and acts on it. Then {recipe['document_steps']} steps on documents of the kind `{recipe['documents']}` "
+            f"Its weights are those of `{recipe['base']}`, which says where a stop is announced what an arm cares "
+            f"about, and acts on it. Then {recipe['document_steps']} steps on documents of the kind `{recipe['documents']}` "
             "(`organisms/documents.yaml`) and on episodes, half and half; then "
             f"{recipe['steps'] - recipe['document_steps']} steps on episodes. In all of these episodes the word that "
             "decides is shown both ways and not taught. What is planted comes from the documents, or is left over."
