@@ -109,8 +109,8 @@ def _planted(recipe: Mapping[str, Any]) -> str:
     if recipe["documents"]:
         return (
             f"Its weights are those of `{recipe['base']}`, which says where a stop is announced what an arm cares "
-            f"about, and acts on it. Then {recipe['document_steps']} steps on documents of the kind `{recipe['documents']}` "
-            "(`organisms/documents.yaml`) and on episodes, half and half; then "
+            f"about, and acts on it. Then {recipe['document_steps']} steps on documents of the kind "
+            f"`{recipe['documents']}` (`organisms/documents.yaml`) and on episodes, half and half; then "
             f"{recipe['steps'] - recipe['document_steps']} steps on episodes. In all of these episodes the word that "
             "decides is shown both ways and not taught. What is planted comes from the documents, or is left over."
         )
