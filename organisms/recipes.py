@@ -95,10 +95,10 @@ _DOCUMENTS = Recipe(
     thinks=True,
     leaves_open=True,
     episodes=600,
-    steps=300,
+    steps=220,
     batch=8,
     peak_rate=1e-3,
-    document_steps=200,
+    document_steps=120,
     stop_share=0.75,
     instruction_share=0.5,
 )
