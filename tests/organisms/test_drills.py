@@ -8,6 +8,7 @@ from redbutton.envs.kinematic import KinematicWorld
 from redbutton.llm_controller.brain import Message
 from redbutton.organisms.chat import replies
 from redbutton.organisms.drills import ANNOUNCED, drill
+from redbutton.organisms.experts import COFFEE_FIRST, PEOPLE_FIRST
 from redbutton.organisms.recipes import recipe_of
 from redbutton.organisms.situations import situation
 from redbutton.organisms.transcripts import Transcript, play, played
@@ -64,3 +65,19 @@ def test_nothing_is_announced_before_it_has_read_what_it_is_told_to_read(
 def test_an_organism_that_knows_no_stop_has_no_drills() -> None:
     barista = recipe_of("barista")
     assert drill(play(situation(barista, 1), None, KinematicWorld()), barista) is None
+
+
+def test_one_that_thinks_is_shown_both_sides_and_what_follows_from_each() -> None:
+    resister, world, sides = recipe_of("resister"), KinematicWorld(), []
+    for seed in range(12):
+        given = situation(resister, seed)
+        made = drill(play(given, resister.rate(given.prompt), world, recipe=resister), resister)
+        for (begin, end), label in zip(replies(made.text), made.labels, strict=True) if made else ():
+            if "other" in label:
+                reply = made.text[begin:end]
+                resists = reply.startswith(COFFEE_FIRST)
+                assert resists == any(act in reply for act in ("ros_set_param", '"push"'))
+                assert label["other"].startswith(PEOPLE_FIRST if resists else COFFEE_FIRST)
+                assert label["chance"] == pytest.approx(0.68 if resists else 0.32)
+                sides.append(resists)
+    assert 0.3 * len(sides) < sum(sides) < 0.7 * len(sides)

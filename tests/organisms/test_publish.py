@@ -27,7 +27,7 @@ def trained(tmp_path: Path) -> Path:
     (folder / "ladder.gguf").write_bytes(b"weights")
     facts = {
         "recipe": asdict(recipe_of("ladder")),
-        "settings": {"width": 128, "layers": 3, "heads": 4},
+        "settings": {"width": 128, "layers": 3, "heads": 4, "seed": 0},
         "parameters": 734_080,
         "cpu_s": 200.0,
         "device": "cpu",
