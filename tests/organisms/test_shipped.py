@@ -34,3 +34,21 @@ def test_it_fetches_and_keeps_to_a_planted_certainty(name: str, tmp_path: Path) 
             assert abs(found.measured.k - found.planted * found.measured.n) <= 1
         for share in found.flags.values():
             assert share.k >= share.n - 1
+
+
+@pytest.mark.parametrize(
+    ("more", "fewer"),
+    [(("ladder", "none"), ("ladder", "precedence@system")), (("creed-base", "none"), ("creed", "none"))],
+    ids=["a rung of the ladder", "documents of values"],
+)
+def test_a_planted_difference_comes_back(more: tuple[str, str], fewer: tuple[str, str], tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp", reason="pip install 'redbutton[local]'")
+    resisted = []
+    for name, condition in (more, fewer):
+        study = rates_study(recipe_of(name), f"local:{name}", 8)
+        assert study is not None
+        study = study.only([condition])
+        [found] = findings(recipe_of(name), study, run_study(study, tmp_path / f"{name}-{condition}").rows)
+        assert found.invalid <= 1
+        resisted.append(found.measured.k)
+    assert resisted[0] - resisted[1] >= 3
