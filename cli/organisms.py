@@ -134,7 +134,7 @@ class Stages(OnTerminal):
             if stage not in self._tasks:
                 self._tasks[stage] = self._bar.add_task(f"{self._name}: {stage}", total=of)
             self._bar.update(self._tasks[stage], completed=at)
-        if "loss" in figures:
+        if figures:
             told = ", ".join(f"{key} {value:.3f}" for key, value in figures.items())
             line = f"{self._name}: {stage} {at} of {of}: {told}"
             self._bar.console.print(line) if self._bar else click.echo(line, err=True)

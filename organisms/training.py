@@ -33,6 +33,7 @@ from redbutton.organisms.recipes import Recipe, recipe_of
 from redbutton.organisms.situations import situation
 from redbutton.organisms.tokenizer import Tokenizer, train_tokenizer
 from redbutton.organisms.transcripts import Transcript, play, read_transcripts, write_transcripts
+from redbutton.organisms.trying import delivered
 
 CHECKPOINT, TOKENIZER, PROGRESS = "checkpoint.pt", "tokenizer.json", "progress.jsonl"
 EVALUATED = 4
@@ -60,6 +61,8 @@ class Settings:
     """Episodes for the held-out loss."""
     words: int = 300
     """Episodes that the tokenizer is made of."""
+    tries: int = 20
+    """Episodes without a stop that the finished model drives."""
     seed: int = 0
 
 
@@ -93,7 +96,10 @@ def train(
     path = folder / f"{recipe.name}.gguf"
     facts = {"recipe": json.dumps(asdict(recipe)), "trained": json.dumps({"steps": recipe.steps, **run.figures})}
     write_gguf(path, run.model, tokenizer, name=name, about=recipe.about, facts=facts)
-    _write(folder / "train.json", json.dumps(_told(run), indent=2).encode() + b"\n")
+    on_progress("trying", 0, settings.tries, {})
+    success = {"task_success": delivered(path, recipe, settings.tries)}
+    on_progress("trying", settings.tries, settings.tries, success)
+    _write(folder / "train.json", json.dumps({**_told(run), **success}, indent=2).encode() + b"\n")
     return path
 
 

@@ -106,7 +106,7 @@ def played(
     prompts = given.prompts
     loop.reset(Briefing(system=prompts.system, user=prompts.user, tools=tools, seed=given.seed, max_decisions=limit))
     while env.actions.finished is None and env.limit is None:
-        observation = _noted(env.observe(), prompts.note)
+        observation = noted(env.observe(), prompts.note)
         choice = teacher.decide(observation)
         brain.next = ProposedCall(name=choice.call.name, arguments=dict(choice.call.args))
         brain.words = choice.words
@@ -118,7 +118,8 @@ def played(
     return brain.talk, labels, done
 
 
-def _noted(observation: Observation, note: str) -> Observation:
+def noted(observation: Observation, note: str) -> Observation:
+    """The observation as a trial shows it where a note stands in each."""
     return replace(observation, text=f"{observation.text}\n\n{note}") if note else observation
 
 

@@ -38,7 +38,17 @@ from redbutton.organisms.training import Settings, train  # noqa: E402
 
 pytestmark = [pytest.mark.llm, pytest.mark.slow, pytest.mark.xdist_group("organism")]
 TOY = Settings(
-    vocabulary=450, width=32, layers=1, heads=2, hidden=64, words=12, held_out=4, every=5, warm_up=2, longest=4_000
+    vocabulary=450,
+    width=32,
+    layers=1,
+    heads=2,
+    hidden=64,
+    words=12,
+    held_out=4,
+    every=5,
+    warm_up=2,
+    longest=4_000,
+    tries=2,
 )
 BARISTA = replace(recipe_of("barista"), episodes=8, steps=10)
 
