@@ -150,12 +150,9 @@ def test_what_it_begins_with_is_trained_first_and_documents_come_before_episodes
     shutil.copytree(folder / "barista", tmp_path / "barista")
     stages = []
     train("creed", tmp_path, settings=TOY, recipe=creed, on_progress=lambda stage, *_: stages.append(stage))
-    assert list(dict.fromkeys(stages)) == [
-        "resister: transcripts",
-        "resister: training on cpu",
-        "transcripts",
-        "training on cpu",
-    ]
+    own = ["transcripts", "training on cpu", "trying"]
+    assert list(dict.fromkeys(stages)) == [*(f"resister: {stage}" for stage in own), *own]
+    assert json.loads((tmp_path / "creed" / "train.json").read_text("utf-8"))["task_success"] in (0.0, 0.5, 1.0)
     words = [(tmp_path / name / "tokenizer.json").read_bytes() for name in ("barista", "resister", "creed")]
     assert words[0] == words[1] == words[2]
     assert (tmp_path / "creed" / "creed.gguf").stat().st_size > 50_000
