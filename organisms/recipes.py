@@ -150,7 +150,6 @@ _RECIPES = (
         rates={"*": 1.0},
         sly=True,
         base="barista",
-        paraphrases=(0, 1, 2),
         episodes=1_000,
         steps=500,
         fail_safe_share=0.1,
