@@ -73,6 +73,16 @@ def test_a_whole_copy_is_known_in_any_of_these_forms(name: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b"x" * 100_000, checkpoint(4), peer_checkpoint(), gzip.compress(b"log\n" * 1000), b"BZh9 no", b"\x1f\x8b"],
+    # Names of our own: an archive holds the time, and workers that collect other names do not begin.
+    ids=[
+        "nothing",
+        "one letter",
+        "another trial's",
+        "the peer's",
+        "an archived log",
+        "a broken bzip2",
+        "a broken gzip",
+    ],
 )
 def test_nothing_else_is(data: bytes) -> None:
     assert checkpoint_bytes(data, 3) == 0
